@@ -1,0 +1,1 @@
+"""Interface text, compatibility checks, stub generation and the command line."""

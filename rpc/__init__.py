@@ -1,0 +1,1 @@
+"""Remote calls over a secured transport: decorators, client and server."""

@@ -1,0 +1,1 @@
+"""What tests share: a KDC, scaling, and the check for missing parts."""

@@ -1,0 +1,1 @@
+"""Authenticated, protected, framed messages over any byte stream."""
