@@ -48,7 +48,7 @@ def test_a_document_is_followed_to_the_letter(tmp_path: Path) -> None:
         "<!-- output -->\n```text\nfirst\n```\n"
     )
     found = snippets(text)
-    assert [snippet.line for snippet in found] == [2, 5, 9, 15, 19]
+    assert [snippet.line for snippet in found] == [2, 5, 9, 16, 20]
     with Reader(tmp_path) as reader:
         for snippet in found:
             if snippet.marker:
