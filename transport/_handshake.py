@@ -1,0 +1,413 @@
+"""The handshake, both sides, without I/O.
+
+    C: HELLO TOKEN                     one round trip for Kerberos, two for NTLM
+    S: HELLO TOKEN [FINISHED]
+    C: [TOKEN ...] FINISHED            until both contexts are complete
+
+Theory of operation.  The exchange is lock-step.  T is the SHA-256 over all HELLO and
+TOKEN frames, headers included, in order.  An end whose context is complete sends no
+further token and accepts none, so from that moment T is final, and it sends FINISHED:
+its context's MIC over T and the channel binding.  A changed, dropped, repeated or
+added frame gives the two ends different T's and the MIC fails.  The acceptance rules
+run before FINISHED is sent; a session opens when FINISHED was sent and the peer's
+was verified, never before.
+
+Over a channel that protects by itself (TLS, memory) or not at all (plain) there is
+only HELLO, and suite `channel`.
+
+Wire: docs/wire.md#handshake.  Precedent: SMB 3.1.1 pre-authentication integrity.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from ._acceptance import Claim, accept
+from ._events import StepRequired
+from ._frames import Frame, FrameType, encode_frame
+from ._hello import (
+    MAGIC,
+    VERSION,
+    ClientHello,
+    ServerHello,
+    decode_hello,
+    encode_hello,
+    lowest,
+    rejection,
+)
+from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
+from ._protection import Protection, Suite, SuiteName
+from ._security import SecurityContext, SecurityPolicy
+from ._suites import ChannelSuite, GssSuite
+from .errors import (
+    AuthenticationFailed,
+    FailureReason,
+    HandshakeError,
+    InsufficientProtection,
+    IntegrityError,
+    RemoteProtocolError,
+)
+
+__all__ = ["NO_BINDING", "Channel", "Handshake", "Limits", "Role", "SessionConfig"]
+
+NO_BINDING: Final = bytes(32)
+"""The channel binding of a connection that does not run over TLS."""
+
+_MOST_LEGS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What this end accepts, in bytes.
+
+    Attributes:
+        max_record_bytes: A frame body after the handshake.
+        max_message_bytes: One message; at least 1024 under `max_record_bytes`.
+        max_token_bytes: A security token in the handshake.
+    """
+
+    max_record_bytes: int = 256 * 1024
+    max_message_bytes: int = 128 * 1024
+    max_token_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        if self.max_message_bytes + 1024 > self.max_record_bytes:
+            raise ValueError(
+                f"max_message_bytes {self.max_message_bytes} must be at least 1024 "
+                f"under max_record_bytes {self.max_record_bytes}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """What carries the frames, where that does the protecting itself.
+
+    Attributes:
+        provides: The level that every message has by it.
+        peer: Who it says the other end is.
+    """
+
+    provides: Protection
+    peer: Identity = ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """What one end brings into a session.
+
+    Attributes:
+        policy: What it demands.
+        nonce: 32 fresh random bytes.
+        limits: What it accepts.
+        allowed: The mechanisms that policy and credentials allow.
+        channel: Set when the connection protects itself: suite `channel`.
+        binding: SHA-256 tls-server-end-point hash, or 32 zero bytes.
+        target: Client: the service principal asked for, `host/name`, or empty.
+        served: Server: the service principals it serves under; empty for any.
+        impersonation: Client: what the server may do with its identity.
+        protocol: Client: the form of its tokens.
+    """
+
+    policy: SecurityPolicy
+    nonce: bytes
+    limits: Limits = Limits()
+    allowed: frozenset[Mechanism] = frozenset()
+    channel: Channel | None = None
+    binding: bytes = NO_BINDING
+    target: str = ""
+    served: frozenset[str] = frozenset()
+    impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE
+    protocol: str = ""
+
+    @property
+    def suites(self) -> list[str]:
+        """The suites this end offers or accepts, best first."""
+        return [SuiteName.CHANNEL] if self.channel else list(self.policy.suites)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The words that differ between the two ends."""
+
+    initiator: bool
+
+    @property
+    def own_label(self) -> bytes:
+        return b"client" if self.initiator else b"server"
+
+    @property
+    def peer_label(self) -> bytes:
+        return b"server" if self.initiator else b"client"
+
+
+ContextFactory = Callable[[ClientHello], SecurityContext]
+
+
+class Handshake:
+    """One end's handshake.  `Session` feeds it frames and sends what it leaves.
+
+    Attributes:
+        rejected: True once the peer sent REJECT, which is not answered.
+        output: Frames to send, in order; the session takes them.
+        steps: Steps the security context must take.
+    """
+
+    def __init__(
+        self, config: SessionConfig, role: Role, context: ContextFactory | None
+    ) -> None:
+        self._config = config
+        self._role = role
+        self._make_context = context
+        self._context: SecurityContext | None = None
+        self._transcript = sha256()
+        self._hello: ClientHello | None = None
+        self._answer: ServerHello | None = None
+        self._legs = 0
+        # At most one of these holds: the handshake is lock-step.
+        self._awaiting_hello = not role.initiator
+        self._awaiting_token = False
+        self._hello_unanswered = False
+        self._sent_finished = False
+        self._peer_finished = False
+        self._suite: Suite | None = None
+        self._peer = ANONYMOUS
+        self.rejected = False
+        self.output: list[bytes] = []
+        self.steps: list[StepRequired] = []
+
+    # What the session opens with.
+
+    @property
+    def done(self) -> bool:
+        """True when FINISHED was sent and the peer's was verified."""
+        return self._sent_finished and self._peer_finished
+
+    @property
+    def suite(self) -> Suite:
+        """The suite agreed on."""
+        assert self._suite is not None
+        return self._suite
+
+    @property
+    def peer(self) -> Identity:
+        """Who the peer is."""
+        return self._peer
+
+    @property
+    def minimum(self) -> Protection:
+        """The lowest level in this session."""
+        assert self._answer is not None
+        return Protection(self._answer.minimum)
+
+    @property
+    def peer_limits(self) -> tuple[int, int]:
+        """Bytes a record and a message to the peer may have."""
+        peer = self._answer if self._role.initiator else self._hello
+        assert peer is not None
+        return peer.max_record, peer.max_message
+
+    # Client.
+
+    def start(self) -> None:
+        """Client: offer, and ask for the first token."""
+        config = self._config
+        policy = config.policy
+        self._hello = ClientHello(
+            magic=MAGIC,
+            versions=[VERSION],
+            suites=config.suites,
+            levels=[
+                level for level in Protection if level >= policy.minimum_protection
+            ],
+            max_record=config.limits.max_record_bytes,
+            max_message=config.limits.max_message_bytes,
+            protocol="" if config.channel else config.protocol,
+            target=config.target,
+            impersonation=config.impersonation,
+            nonce=config.nonce,
+        )
+        self._send(FrameType.HELLO, encode_hello(self._hello))
+        if config.channel is None:
+            assert self._make_context is not None
+            self._context = self._make_context(self._hello)
+            self.steps.append(StepRequired(token=None))
+        else:
+            self._awaiting_hello = True
+
+    def _receive_answer(self, frame: Frame) -> None:
+        answer = decode_hello(ServerHello, frame.body)
+        hello = self._hello
+        assert hello is not None
+        if answer.version not in hello.versions or answer.suite not in hello.suites:
+            raise HandshakeError("the server chose a version or suite not offered")
+        if answer.minimum < self._config.policy.minimum_protection:
+            raise InsufficientProtection(
+                f"the server chose {Protection(answer.minimum).name} as minimum; "
+                f"this end's is {self._config.policy.minimum_protection.name}"
+            )
+        self._answer = answer
+        self._awaiting_token = self._config.channel is None
+        self._open_channel()
+
+    # Server.
+
+    def _receive_hello(self, frame: Frame) -> None:
+        hello = decode_hello(ClientHello, frame.body)
+        config = self._config
+        if VERSION not in hello.versions:
+            raise HandshakeError(f"no version in common; this end speaks {VERSION}")
+        suite = next((name for name in config.suites if name in hello.suites), None)
+        if suite is None:
+            raise HandshakeError(
+                f"no suite in common; this end allows {', '.join(config.suites)}"
+            )
+        minimum = max(lowest(hello.levels), config.policy.minimum_protection)
+        self._hello = hello
+        self._answer = ServerHello(
+            magic=MAGIC,
+            version=VERSION,
+            suite=suite,
+            minimum=minimum,
+            max_record=config.limits.max_record_bytes,
+            max_message=config.limits.max_message_bytes,
+            nonce=config.nonce,
+        )
+        self._hello_unanswered = True
+        if config.channel is None:
+            assert self._make_context is not None
+            self._context = self._make_context(hello)
+            self._awaiting_token = True
+        else:
+            self._answer_hello()
+            self._open_channel()
+
+    def _answer_hello(self) -> None:
+        # The answer waits for the client's first token, so that both ends have the
+        # frames in one order for T.
+        if self._hello_unanswered:
+            assert self._answer is not None
+            self._hello_unanswered = False
+            self._send(FrameType.HELLO, encode_hello(self._answer))
+
+    # Both.
+
+    def receive(self, frame: Frame) -> None:
+        """Take the next frame.
+
+        Raises:
+            TransportError: The handshake has failed.
+        """
+        match frame.kind:
+            case FrameType.HELLO if self._awaiting_hello:
+                self._awaiting_hello = False
+                self._transcript.update(frame.encoded)
+                if self._role.initiator:
+                    self._receive_answer(frame)
+                else:
+                    self._receive_hello(frame)
+            case FrameType.TOKEN if self._awaiting_token:
+                self._awaiting_token = False
+                self._transcript.update(frame.encoded)
+                self._count_leg()
+                self._answer_hello()
+                self.steps.append(StepRequired(token=frame.body))
+            case FrameType.FINISHED if self._sent_finished and not self._peer_finished:
+                self._verify_finished(frame)
+            case FrameType.REJECT:
+                self.rejected = True
+                raise rejection(frame.body)
+            case kind:
+                raise RemoteProtocolError(f"{kind.name} frame at the wrong moment")
+
+    def step(self, token: bytes | None) -> bytes | None:
+        """Let the context take a step.  May block: call it off the event loop."""
+        assert self._context is not None
+        return self._context.step(token)
+
+    def step_finished(self, token: bytes | None) -> None:
+        """Go on with the outcome of a step."""
+        context = self._context
+        assert context is not None
+        complete = context.complete
+        if token:
+            if len(token) > self._config.limits.max_token_bytes:
+                raise HandshakeError(
+                    f"this end's token has {len(token)} bytes, "
+                    f"limit {self._config.limits.max_token_bytes}"
+                )
+            self._count_leg()
+            self._send(FrameType.TOKEN, token)
+        elif not complete:
+            raise AuthenticationFailed(
+                "the mechanism is not complete and has nothing more to say",
+                reason=FailureReason.NOT_PROVEN,
+            )
+        if not complete:
+            if self._answer is None:
+                self._awaiting_hello = True  # a client's first token is out
+            else:
+                self._awaiting_token = True
+            return
+        self._finish(context)
+
+    def _finish(self, context: SecurityContext) -> None:
+        hello = self._hello
+        assert hello is not None
+        if self._answer is None:
+            raise AuthenticationFailed(
+                "the mechanism completed before the server said anything",
+                reason=FailureReason.NOT_PROVEN,
+            )
+        config = self._config
+        self._peer = accept(
+            Claim(
+                facts=context.facts(),
+                policy=config.policy,
+                allowed=config.allowed,
+                initiator=self._role.initiator,
+                target=hello.target,
+                served=config.served,
+            ),
+            impersonation=ImpersonationLevel(hello.impersonation),
+        )
+        self._suite = GssSuite(context)
+        mic = context.sign(self._statement(self._role.own_label))
+        self.output.append(encode_frame(FrameType.FINISHED, Protection.SIGN, mic))
+        self._sent_finished = True
+
+    def _verify_finished(self, frame: Frame) -> None:
+        assert self._context is not None
+        if frame.level != Protection.SIGN:
+            raise RemoteProtocolError(f"FINISHED frame of level {frame.level}, not 1")
+        try:
+            self._context.verify(self._statement(self._role.peer_label), frame.body)
+        except Exception as error:
+            raise IntegrityError(
+                "FINISHED does not match: the two ends did not see the same handshake"
+            ) from error
+        self._peer_finished = True
+
+    def _statement(self, label: bytes) -> bytes:
+        digest = self._transcript.digest()
+        return b"signetrpc1 finished " + label + digest + self._config.binding
+
+    def _open_channel(self) -> None:
+        channel = self._config.channel
+        if channel is None:
+            return
+        suite = ChannelSuite(channel.provides)
+        suite.effective(self.minimum)
+        self._suite = suite
+        self._peer = channel.peer
+        self._sent_finished = self._peer_finished = True
+
+    def _count_leg(self) -> None:
+        self._legs += 1
+        if self._legs > _MOST_LEGS:
+            raise RemoteProtocolError(f"more than {_MOST_LEGS} tokens in a handshake")
+
+    def _send(self, kind: FrameType, body: bytes) -> None:
+        frame = encode_frame(kind, Protection.NONE, body)
+        self._transcript.update(frame)
+        self.output.append(frame)
