@@ -1,0 +1,269 @@
+"""The schema: what an interface says, without any Python in it.
+
+Extraction makes a schema from a decorated class, and code generation reads it. Every
+part is frozen and compares by value, so "the same interface" is `==`. Named types are
+referred to by name and defined once, beside the methods, which is also how recursive
+types come out finite.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from signetrpc.transport._protection import Protection
+
+__all__ = [
+    "CallKind",
+    "Default",
+    "EnumDefinition",
+    "EnumMember",
+    "FieldDefinition",
+    "ListType",
+    "MapType",
+    "MethodSchema",
+    "NamedType",
+    "OptionalType",
+    "Parameter",
+    "PlainValue",
+    "Scalar",
+    "ScalarType",
+    "ServiceSchema",
+    "SetType",
+    "StructDefinition",
+    "Tag",
+    "TupleType",
+    "TypeDefinition",
+    "TypeNode",
+    "UnionType",
+    "VariadicTupleType",
+    "children",
+]
+
+
+class Scalar(Enum):
+    """The types without parts; the values are the names in interface text."""
+
+    INT = "int"
+    FLOAT = "float"
+    STRING = "string"
+    BYTES = "bytes"
+    BOOL = "bool"
+    NONE = "none"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    DURATION = "duration"
+    UUID = "uuid"
+    DECIMAL = "decimal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarType:
+    """A type without parts."""
+
+    scalar: Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListType:
+    """Any number of items of one type, in order."""
+
+    item: "TypeNode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetType:
+    """Any number of different items of one type, in no order."""
+
+    item: "TypeNode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariadicTupleType:
+    """As a list, but unchangeable once received: `tuple[int, ...]`."""
+
+    item: "TypeNode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TupleType:
+    """A fixed number of items, each of a type of its own."""
+
+    items: "tuple[TypeNode, ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapType:
+    """Keys of one type, each with a value of another."""
+
+    key: "TypeNode"
+    value: "TypeNode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionalType:
+    """A value or none. The item is never itself optional."""
+
+    item: "TypeNode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnionType:
+    """One of two or more types that the receiver can tell apart."""
+
+    options: "tuple[TypeNode, ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedType:
+    """A struct or an enum, by its name among the service's types."""
+
+    name: str
+
+
+TypeNode: TypeAlias = (
+    ScalarType
+    | ListType
+    | SetType
+    | VariadicTupleType
+    | TupleType
+    | MapType
+    | OptionalType
+    | UnionType
+    | NamedType
+)
+
+PlainValue: TypeAlias = (
+    "None | bool | int | float | str | bytes | tuple[PlainValue, ...]"
+)
+"""A default as it would travel; what it stands for is the type's to say.
+
+Enum members are their values, collections are tuples, and timestamps, dates, durations,
+UUIDs and decimals are their text in ISO 8601, RFC 4122 or decimal notation.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default:
+    """The value of something that was left out."""
+
+    value: PlainValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDefinition:
+    """One field of a struct."""
+
+    name: str
+    type: TypeNode
+    default: Default | None = None
+    omittable: bool = False
+    """Whether the field may be missing and then has no value at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """The entry of a struct's map by which unions tell the struct from others."""
+
+    field: str
+    value: str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructDefinition:
+    """A named type with named fields."""
+
+    name: str
+    fields: tuple[FieldDefinition, ...]
+    tag: Tag | None = None
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnumMember:
+    """One member of an enum; the value is what travels."""
+
+    name: str
+    value: str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnumDefinition:
+    """A named type with a closed list of values, all text or all whole numbers."""
+
+    name: str
+    members: tuple[EnumMember, ...]
+    doc: str = ""
+
+
+TypeDefinition: TypeAlias = StructDefinition | EnumDefinition
+
+
+class CallKind(Enum):
+    """How many messages travel each way."""
+
+    UNARY = "unary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One argument of a method."""
+
+    name: str
+    type: TypeNode
+    default: Default | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSchema:
+    """One method: what it is called with, what it returns and how it is protected."""
+
+    name: str
+    protection: Protection
+    parameters: tuple[Parameter, ...]
+    result: TypeNode
+    kind: CallKind = CallKind.UNARY
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSchema:
+    """One service with every type that its methods mention.
+
+    Attributes:
+        name: The full name, `bank.Accounts`.
+        methods: In the order of their definition.
+        types: In the order in which the methods first mention them.
+        doc: The class's docstring.
+    """
+
+    name: str
+    methods: tuple[MethodSchema, ...]
+    types: tuple[TypeDefinition, ...] = ()
+    doc: str = ""
+
+    @property
+    def package(self) -> str:
+        """The name's part before the last dot; empty without a dot."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def short_name(self) -> str:
+        """The name's part after the last dot."""
+        return self.name.rpartition(".")[2]
+
+
+def children(node: TypeNode) -> Iterator[TypeNode]:
+    """Yield the types that a type is directly made of."""
+    match node:
+        case ListType() | SetType() | VariadicTupleType() | OptionalType():
+            yield node.item
+        case TupleType():
+            yield from node.items
+        case MapType():
+            yield node.key
+            yield node.value
+        case UnionType():
+            yield from node.options
+        case ScalarType() | NamedType():
+            pass
