@@ -3,12 +3,12 @@
     TransportError
      +- ConnectFailed                    nobody answered: try elsewhere
      +- HandshakeError                   no session came about
-     |   +- AuthenticationFailed         one end could not prove who it is; see `reason`
-     |   +- InsufficientProtection       what was proven or offered is weaker than the policy
+     |   +- AuthenticationFailed         somebody is not proven; see `reason`
+     |   +- InsufficientProtection       weaker than the policy allows
      |   +- HandshakeTimeout             also a TimeoutError
      +- ProtocolError
-     |   +- LocalProtocolError           this program used the transport wrongly: fix your code
-     |   +- FrameTooLarge                a message or frame over a limit; see `size`, `limit`
+     |   +- LocalProtocolError           used wrongly: fix your code
+     |   +- FrameTooLarge                over a limit; see `size`, `limit`
      |   +- RemoteProtocolError          the peer broke the protocol
      |       +- IntegrityError           a protected frame failed its check
      +- ConnectionClosed                 the session is over; see `clean`
