@@ -1,0 +1,132 @@
+"""A method as both ends hold it: its name, its protection and its two codecs."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from signetrpc.transport._protection import Protection
+
+from ._codec import Body, Codec, encode_value
+from ._schema import Scalar, TypeNode
+from ._types import TypeReader
+from ._wording import Subject
+
+__all__ = ["UnaryMethod"]
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R")
+
+
+class UnaryMethod(Generic[A, R]):
+    """One request, one reply.
+
+    Stubs make one per method when they are imported; servers make them from decorated
+    classes. Arguments travel as a map by their names, results as they are.
+
+    Attributes:
+        service: The service's full name, `bank.Accounts`.
+        name: The method's own name, `balance`.
+        full_name: Both, as calls name it: `bank.Accounts/balance`.
+        wire_name: `full_name` in msgpack, made once.
+        protection: The level that the method declares.
+        arguments: The Struct that holds a call's arguments.
+        result: The type of the result, as an annotation.
+    """
+
+    __slots__ = (
+        "_arguments_codec",
+        "_result_codec",
+        "arguments",
+        "full_name",
+        "name",
+        "protection",
+        "result",
+        "service",
+        "wire_name",
+    )
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        name: str,
+        protection: Protection,
+        arguments: type[A],
+        result: object,
+    ) -> None:
+        """Prepare a method.
+
+        Args:
+            service: The service's full name.
+            name: The method's own name.
+            protection: The level that the method declares.
+            arguments: A Struct with a field for each argument. One that forbids
+                unknown fields refuses misspelt arguments.
+            result: The type of the result: any annotation that travels.
+
+        Raises:
+            SchemaError: A type cannot travel.
+        """
+        self.service = service
+        self.name = name
+        self.full_name = f"{service}/{name}"
+        self.wire_name = encode_value(self.full_name)
+        self.protection = protection
+        self.arguments = arguments
+        self.result = result
+        where = f"{service}.{name}"
+        reader = TypeReader()
+        nodes = [
+            reader.read(field.type, f'{where}: parameter "{field.name}"')
+            for field in msgspec.structs.fields(arguments)
+        ]
+        self._arguments_codec: Codec[A] = Codec(
+            arguments,
+            subject=Subject.ARGUMENTS,
+            timestamps=any(_has_timestamp(reader, node) for node in nodes),
+        )
+        result_node = reader.read(result, f"{where}: result")
+        self._result_codec: Codec[R] = Codec(
+            result,
+            subject=Subject.RESULT,
+            timestamps=_has_timestamp(reader, result_node),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.full_name} {self.protection.name}>"
+
+    def encode_arguments(self, arguments: A) -> bytes:
+        """Return the body of a call.
+
+        Raises:
+            RpcError: INVALID_ARGUMENT; the message names the argument.
+        """
+        return self._arguments_codec.encode(arguments)
+
+    def decode_arguments(self, body: Body) -> A:
+        """Return the arguments of a call's body.
+
+        Raises:
+            RpcError: INVALID_ARGUMENT; the message names the argument.
+        """
+        return self._arguments_codec.decode(body)
+
+    def encode_result(self, value: R) -> bytes:
+        """Return the body of a reply.
+
+        Raises:
+            RpcError: INTERNAL; the value is not of a type that travels.
+        """
+        return self._result_codec.encode(value)
+
+    def decode_result(self, body: Body) -> R:
+        """Return the result of a reply's body.
+
+        Raises:
+            RpcError: INTERNAL; the reply is not of the declared type.
+        """
+        return self._result_codec.decode(body)
+
+
+def _has_timestamp(reader: TypeReader, node: TypeNode) -> bool:
+    return reader.mentions(node, Scalar.TIMESTAMP)
