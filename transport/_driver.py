@@ -1,0 +1,106 @@
+"""Drives a session's handshake over a pipe."""
+
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+
+from ._events import Established, StepRequired
+from ._pipes import Pipe
+from ._session import Session
+from .errors import TransportError
+
+__all__ = ["shake_hands"]
+
+_STEP_THREADS: Final = 32
+"""Steps that may wait for a KDC at once, per event loop."""
+
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("signetrpc_step_limiter")
+
+
+def _step_limiter() -> anyio.CapacityLimiter:
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_STEP_THREADS)
+        _limiter.set(limiter)
+        return limiter
+
+
+async def shake_hands(pipe: Pipe, session: Session) -> Established:
+    """Bring a session to OPEN.
+
+    Steps of the security context run in worker threads.  A step that outlasts the
+    deadline is left behind: its thread ends when the library does, and counts
+    against the limit until then.
+
+    Returns:
+        What was agreed on.
+
+    Raises:
+        HandshakeError: It failed; the pipe is closed and a REJECT was sent if the
+            peer was still there.
+        ConnectionClosed: The peer went away.
+        RemoteProtocolError: The peer speaks something else.
+    """
+    try:
+        while True:
+            deadline = session.next_timeout()
+            assert deadline is not None
+            remaining = deadline - anyio.current_time()
+            with anyio.move_on_after(max(remaining, 0)):
+                return await _exchange(pipe, session)
+            session.handle_timeout(anyio.current_time())
+            _raise_failure(session)
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await _give_up(pipe, session, error)
+        raise
+
+
+def _raise_failure(session: Session) -> None:
+    while session.next_event() is not None:
+        pass
+
+
+async def _exchange(pipe: Pipe, session: Session) -> Established:
+    while True:
+        event = session.next_event()
+        if data := session.data_to_send():
+            pipe.write(data)
+        match event:
+            case StepRequired(token=token):
+                await _step(session, token)
+            case Established():
+                await pipe.drain()
+                return event
+            case None:
+                await pipe.drain()
+                data = await pipe.receive()
+                if data:
+                    session.receive_data(data)
+                else:
+                    session.receive_eof()
+            case other:
+                raise AssertionError(f"{other} during the handshake")
+
+
+async def _step(session: Session, token: bytes | None) -> None:
+    try:
+        answer = await anyio.to_thread.run_sync(
+            session.step, token, abandon_on_cancel=True, limiter=_step_limiter()
+        )
+    except Exception as error:
+        session.step_failed(error)
+    else:
+        session.step_finished(answer)
+
+
+async def _give_up(pipe: Pipe, session: Session, error: BaseException) -> None:
+    if isinstance(error, TransportError) and (data := session.data_to_send()):
+        pipe.write(data)
+        await pipe.aclose()
+    else:
+        pipe.abort()
+        await pipe.aclose()

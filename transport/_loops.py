@@ -1,0 +1,148 @@
+"""What the hot path needs of an event loop, for asyncio; trio's is `_loops_trio`.
+
+The public API is anyio.  A call's way through the library is not: an anyio Event,
+Lock or fail_after per call costs more than everything else the call does.  So the
+few primitives it needs (a future, a timer, "once in the next turn", a task with its
+own contextvars) are taken from the running backend directly, behind one interface.
+
+A `Loop` owns the tasks spawned on it: they end when its `async with` block does.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
+from contextvars import Context
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import sniffio
+
+__all__ = ["Loop", "Task", "Timer", "Waiter", "open_loop"]
+
+T = TypeVar("T")
+
+
+class Timer(Protocol):
+    """A callback that will run at a time, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not run it.  Harmless when it has run."""
+        ...
+
+
+class Waiter(Protocol[T]):
+    """A result that one task waits for.  Await it once."""
+
+    def __await__(self) -> Generator[Any, Any, T]: ...
+
+    def set_result(self, result: T, /) -> None:
+        """Wake the task with a result."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Wake the task with an error."""
+        ...
+
+    def done(self) -> bool:
+        """True once it has a result or an error, or its task was cancelled."""
+        ...
+
+
+class Task(Protocol):
+    """A spawned task."""
+
+    def cancel(self) -> object:
+        """Cancel it: its next await raises the backend's cancellation."""
+        ...
+
+
+class Loop(Protocol):
+    """An event loop as the hot path sees it."""
+
+    def time(self) -> float:
+        """The monotonic clock of `call_at`, in seconds."""
+        ...
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Run `callback` once in the loop's next turn."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Run `callback` at `when`."""
+        ...
+
+    def waiter(self) -> Waiter[Any]:
+        """Make a waiter."""
+        ...
+
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> Task:
+        """Run a coroutine as a task, in a context of its own.
+
+        The coroutine handles its own exceptions: one that escapes is a bug and takes
+        the loop's owner down.
+        """
+        ...
+
+
+class AsyncioLoop:
+    """`Loop` over asyncio, uvloop included."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._owner = asyncio.current_task()
+        self.time = loop.time
+        self.call_soon = loop.call_soon
+        self.call_at = loop.call_at
+        self.waiter: Callable[[], asyncio.Future[Any]] = loop.create_future
+
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """Run a coroutine as a task."""
+        task = self._loop.create_task(coroutine, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+            if self._owner is not None:
+                self._owner.cancel()
+
+    async def __aenter__(self) -> "AsyncioLoop":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            while tasks := list(self._tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+        if self._failure is not None:
+            raise self._failure
+
+
+@asynccontextmanager
+async def open_loop() -> AsyncIterator[Loop]:
+    """Give the running backend's `Loop`; at the end its tasks are cancelled."""
+    if sniffio.current_async_library() == "trio":
+        from ._loops_trio import TrioLoop
+
+        async with TrioLoop() as trio_loop:
+            yield trio_loop
+    else:
+        async with AsyncioLoop() as asyncio_loop:
+            yield asyncio_loop

@@ -1,0 +1,197 @@
+"""Sockets become pipes: connecting, binding, accepting, on asyncio and trio."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import anyio
+import sniffio
+
+from ._addresses import Address, TcpAddress, UnixAddress
+from ._pipes import Pipe
+from ._pipes_asyncio import AsyncioPipe
+from .errors import ConnectFailed
+
+__all__ = ["accept_forever", "bind", "connect_pipe", "pipe_over"]
+
+_log = logging.getLogger("signetrpc.transport")
+
+_BACKLOG: Final = 1024
+_OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE_SECONDS: Final = 0.1
+
+
+def _on_trio() -> bool:
+    return sniffio.current_async_library() == "trio"
+
+
+async def connect_pipe(address: Address) -> Pipe:
+    """Connect to an address.  All addresses of a host name are tried.
+
+    Raises:
+        ConnectFailed: Nobody answered.
+    """
+    try:
+        if _on_trio():
+            return await _connect_trio(address)
+        return await _connect_asyncio(address)
+    except OSError as error:
+        raise ConnectFailed(f"cannot connect to {address}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+async def _connect_asyncio(address: Address) -> Pipe:
+    loop = asyncio.get_running_loop()
+    pipe: AsyncioPipe
+    match address:
+        case TcpAddress(host, port):
+            # uvloop has no happy eyeballs; it tries the addresses in turn.
+            native = isinstance(loop, asyncio.base_events.BaseEventLoop)
+            race: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if native else {}
+            transport, pipe = await loop.create_connection(
+                AsyncioPipe, host, port, **race
+            )
+            _tune(transport.get_extra_info("socket"))
+        case UnixAddress(path):
+            _, pipe = await loop.create_unix_connection(AsyncioPipe, path)
+    return pipe
+
+
+async def _connect_trio(address: Address) -> Pipe:
+    import trio
+
+    from ._pipes_trio import TrioPipe
+
+    match address:
+        case TcpAddress(host, port):
+            stream = await trio.open_tcp_stream(host, port)
+        case UnixAddress(path):
+            stream = await trio.open_unix_socket(path)
+    # The stream's own descriptor goes with the stream; the pipe keeps a duplicate.
+    sock = socket.socket(fileno=os.dup(stream.socket.fileno()))
+    await stream.aclose()
+    _tune(sock)
+    return TrioPipe(sock)
+
+
+async def pipe_over(sock: socket.socket) -> Pipe:
+    """Make a pipe of a connected socket, which it then owns."""
+    sock.setblocking(False)
+    _tune(sock)
+    if _on_trio():
+        from ._pipes_trio import TrioPipe
+
+        return TrioPipe(sock)
+    loop = asyncio.get_running_loop()
+    _, pipe = await loop.connect_accepted_socket(AsyncioPipe, sock)
+    return pipe
+
+
+def _tune(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def bind(address: Address) -> list[socket.socket]:
+    """Return listening, non-blocking sockets for an address.
+
+    Raises:
+        OSError: It cannot be listened on; the message names the address.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        match address:
+            case UnixAddress(path):
+                _remove_stale(path)
+                sockets.append(_listening(socket.AF_UNIX, path))
+            case TcpAddress(host, port):
+                found = await anyio.getaddrinfo(
+                    host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+                for family, _, _, _, place in dict.fromkeys(found):
+                    if port == 0 and sockets:  # one port for all families
+                        place = (place[0], sockets[0].getsockname()[1])
+                    sockets.append(_listening(family, place))
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise OSError(
+            error.errno, f"cannot listen on {address}: {_reason(error)}"
+        ) from error
+    return sockets
+
+
+def _listening(family: int, place: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that a server which is gone has left behind."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+
+
+async def accept_forever(
+    sock: socket.socket, handle: Callable[[socket.socket], Awaitable[None]]
+) -> None:
+    """Accept connections until cancelled.
+
+    Running out of descriptors does not end the loop: it pauses and tries again.
+
+    Args:
+        sock: A listening socket.
+        handle: Awaited for each connection; must return quickly.
+    """
+    while True:
+        try:
+            connection = await _accept(sock)
+        except OSError as error:
+            if error.errno in _OUT_OF_DESCRIPTORS:
+                _log.error("cannot accept: %s; trying again", _reason(error))
+                await anyio.sleep(_PAUSE_SECONDS)
+            elif sock.fileno() < 0:
+                raise
+            continue  # else: the peer was gone before it was accepted
+        await handle(connection)
+
+
+async def _accept(sock: socket.socket) -> socket.socket:
+    if not _on_trio():
+        connection, _ = await asyncio.get_running_loop().sock_accept(sock)
+        return connection
+    import trio
+
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        try:
+            return sock.accept()[0]
+        except (BlockingIOError, InterruptedError):
+            continue
