@@ -30,7 +30,8 @@ SECURITY_EDGE = (
 OUTSIDE_WORLD = {"asyncio", "trio", "socket", "subprocess", "threading", "time"}
 SHELLS = (
     "transport/_loops*.py",
-    "transport/_pipes.py",
+    "transport/_pipes*.py",
+    "transport/_sockets.py",
     "transport/_connectors.py",
     "transport/_stream.py",
     "transport/_listeners.py",
