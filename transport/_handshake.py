@@ -18,15 +18,18 @@ only HELLO, and suite `channel`.
 Wire: docs/wire.md#handshake.  Precedent: SMB 3.1.1 pre-authentication integrity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from ._acceptance import Claim, accept
+from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._events import StepRequired
 from ._frames import Frame, FrameType, encode_frame
 from ._hello import (
+    HELLO_LIMIT,
     MAGIC,
     VERSION,
     ClientHello,
@@ -36,9 +39,9 @@ from ._hello import (
     lowest,
     rejection,
 )
-from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
-from ._protection import Protection, Suite, SuiteName
-from ._security import SecurityContext, SecurityPolicy
+from ._identity import ANONYMOUS, Identity, ImpersonationLevel
+from ._protection import Protection, Suite
+from ._security import SecurityContext
 from ._suites import ChannelSuite, GssSuite
 from .errors import (
     AuthenticationFailed,
@@ -47,83 +50,28 @@ from .errors import (
     InsufficientProtection,
     IntegrityError,
     RemoteProtocolError,
+    TransportError,
 )
 
-__all__ = ["NO_BINDING", "Channel", "Handshake", "Limits", "Role", "SessionConfig"]
-
-NO_BINDING: Final = bytes(32)
-"""The channel binding of a connection that does not run over TLS."""
+__all__ = [
+    "NO_BINDING",
+    "Channel",
+    "ContextFactory",
+    "Handshake",
+    "Limits",
+    "Role",
+    "SessionConfig",
+    "mechanism_errors",
+]
 
 _MOST_LEGS: Final = 8
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What this end accepts, in bytes.
-
-    Attributes:
-        max_record_bytes: A frame body after the handshake.
-        max_message_bytes: One message; at least 1024 under `max_record_bytes`.
-        max_token_bytes: A security token in the handshake.
-    """
-
-    max_record_bytes: int = 256 * 1024
-    max_message_bytes: int = 128 * 1024
-    max_token_bytes: int = 64 * 1024
-
-    def __post_init__(self) -> None:
-        if self.max_message_bytes + 1024 > self.max_record_bytes:
-            raise ValueError(
-                f"max_message_bytes {self.max_message_bytes} must be at least 1024 "
-                f"under max_record_bytes {self.max_record_bytes}"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
-    """What carries the frames, where that does the protecting itself.
-
-    Attributes:
-        provides: The level that every message has by it.
-        peer: Who it says the other end is.
-    """
-
-    provides: Protection
-    peer: Identity = ANONYMOUS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionConfig:
-    """What one end brings into a session.
-
-    Attributes:
-        policy: What it demands.
-        nonce: 32 fresh random bytes.
-        limits: What it accepts.
-        allowed: The mechanisms that policy and credentials allow.
-        channel: Set when the connection protects itself: suite `channel`.
-        binding: SHA-256 tls-server-end-point hash, or 32 zero bytes.
-        target: Client: the service principal asked for, `host/name`, or empty.
-        served: Server: the service principals it serves under; empty for any.
-        impersonation: Client: what the server may do with its identity.
-        protocol: Client: the form of its tokens.
-    """
-
-    policy: SecurityPolicy
-    nonce: bytes
-    limits: Limits = Limits()
-    allowed: frozenset[Mechanism] = frozenset()
-    channel: Channel | None = None
-    binding: bytes = NO_BINDING
-    target: str = ""
-    served: frozenset[str] = frozenset()
-    impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE
-    protocol: str = ""
-
-    @property
-    def suites(self) -> list[str]:
-        """The suites this end offers or accepts, best first."""
-        return [SuiteName.CHANNEL] if self.channel else list(self.policy.suites)
+_LEVELS: Final = {
+    FrameType.HELLO: Protection.NONE,
+    FrameType.TOKEN: Protection.NONE,
+    FrameType.REJECT: Protection.NONE,
+    FrameType.FINISHED: Protection.SIGN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +90,22 @@ class Role:
 
 
 ContextFactory = Callable[[ClientHello], SecurityContext]
+
+
+@contextmanager
+def mechanism_errors() -> Generator[None, None, None]:
+    """Turn whatever a mechanism raises on hostile input into a failed handshake.
+
+    Seen so far: AttributeError, KeyError, StopIteration, struct.error, Krb5Error.
+    """
+    try:
+        yield
+    except TransportError:
+        raise
+    except Exception as error:
+        raise AuthenticationFailed(
+            "the security mechanism failed", reason=FailureReason.MALFORMED
+        ) from error
 
 
 class Handshake:
@@ -177,6 +141,13 @@ class Handshake:
         self.steps: list[StepRequired] = []
 
     # What the session opens with.
+
+    @property
+    def frame_limit(self) -> int:
+        """Bytes that the body of the next frame may have."""
+        if self._awaiting_hello:
+            return HELLO_LIMIT
+        return self._config.limits.max_token_bytes
 
     @property
     def done(self) -> bool:
@@ -229,8 +200,7 @@ class Handshake:
         )
         self._send(FrameType.HELLO, encode_hello(self._hello))
         if config.channel is None:
-            assert self._make_context is not None
-            self._context = self._make_context(self._hello)
+            self._begin(self._hello)
             self.steps.append(StepRequired(token=None))
         else:
             self._awaiting_hello = True
@@ -241,7 +211,7 @@ class Handshake:
         assert hello is not None
         if answer.version not in hello.versions or answer.suite not in hello.suites:
             raise HandshakeError("the server chose a version or suite not offered")
-        if answer.minimum < self._config.policy.minimum_protection:
+        if answer.minimum not in hello.levels:
             raise InsufficientProtection(
                 f"the server chose {Protection(answer.minimum).name} as minimum; "
                 f"this end's is {self._config.policy.minimum_protection.name}"
@@ -262,7 +232,7 @@ class Handshake:
             raise HandshakeError(
                 f"no suite in common; this end allows {', '.join(config.suites)}"
             )
-        minimum = max(lowest(hello.levels), config.policy.minimum_protection)
+        minimum = lowest(hello.levels, floor=config.policy.minimum_protection)
         self._hello = hello
         self._answer = ServerHello(
             magic=MAGIC,
@@ -275,12 +245,11 @@ class Handshake:
         )
         self._hello_unanswered = True
         if config.channel is None:
-            assert self._make_context is not None
-            self._context = self._make_context(hello)
+            self._begin(hello)
             self._awaiting_token = True
         else:
-            self._answer_hello()
             self._open_channel()
+            self._answer_hello()
 
     def _answer_hello(self) -> None:
         # The answer waits for the client's first token, so that both ends have the
@@ -292,12 +261,22 @@ class Handshake:
 
     # Both.
 
+    def _begin(self, hello: ClientHello) -> None:
+        assert self._make_context is not None
+        with mechanism_errors():
+            self._context = self._make_context(hello)
+
     def receive(self, frame: Frame) -> None:
         """Take the next frame.
 
         Raises:
             TransportError: The handshake has failed.
         """
+        level = _LEVELS.get(frame.kind, frame.level)
+        if frame.level != level:
+            raise RemoteProtocolError(
+                f"{frame.kind.name} frame of level {frame.level}, not {level:d}"
+            )
         match frame.kind:
             case FrameType.HELLO if self._awaiting_hello:
                 self._awaiting_hello = False
@@ -307,6 +286,8 @@ class Handshake:
                 else:
                     self._receive_hello(frame)
             case FrameType.TOKEN if self._awaiting_token:
+                if not frame.body:
+                    raise RemoteProtocolError("TOKEN frame without a token")
                 self._awaiting_token = False
                 self._transcript.update(frame.encoded)
                 self._count_leg()
@@ -329,7 +310,8 @@ class Handshake:
         """Go on with the outcome of a step."""
         context = self._context
         assert context is not None
-        complete = context.complete
+        with mechanism_errors():
+            complete = context.complete
         if token:
             if len(token) > self._config.limits.max_token_bytes:
                 raise HandshakeError(
@@ -360,9 +342,11 @@ class Handshake:
                 reason=FailureReason.NOT_PROVEN,
             )
         config = self._config
+        with mechanism_errors():
+            facts = context.facts()
         self._peer = accept(
             Claim(
-                facts=context.facts(),
+                facts=facts,
                 policy=config.policy,
                 allowed=config.allowed,
                 initiator=self._role.initiator,
@@ -372,14 +356,13 @@ class Handshake:
             impersonation=ImpersonationLevel(hello.impersonation),
         )
         self._suite = GssSuite(context)
-        mic = context.sign(self._statement(self._role.own_label))
+        with mechanism_errors():
+            mic = context.sign(self._statement(self._role.own_label))
         self.output.append(encode_frame(FrameType.FINISHED, Protection.SIGN, mic))
         self._sent_finished = True
 
     def _verify_finished(self, frame: Frame) -> None:
         assert self._context is not None
-        if frame.level != Protection.SIGN:
-            raise RemoteProtocolError(f"FINISHED frame of level {frame.level}, not 1")
         try:
             self._context.verify(self._statement(self._role.peer_label), frame.body)
         except Exception as error:

@@ -20,17 +20,20 @@ from .errors import (
     HandshakeTimeout,
     InsufficientProtection,
     RemoteProtocolError,
+    TransportError,
 )
 
 __all__ = [
     "HELLO_LIMIT",
     "MAGIC",
+    "SIZES",
     "VERSION",
     "ClientHello",
     "RejectCode",
     "ServerHello",
     "decode_hello",
     "encode_hello",
+    "lowest",
     "reject_code",
     "rejection",
 ]
@@ -39,10 +42,13 @@ MAGIC: Final = "signetrpc"
 VERSION: Final = 1
 HELLO_LIMIT: Final = 4096
 
+SIZES: Final = (1024, 1 << 30)
+"""The least and the most that a limit in a HELLO may be, in bytes."""
+
 _Name = Annotated[str, Meta(max_length=32)]
 _Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 _Level = Annotated[int, Meta(ge=0, le=2)]
-_Size = Annotated[int, Meta(ge=1024, le=1 << 30)]
+_Size = Annotated[int, Meta(ge=SIZES[0], le=SIZES[1])]
 
 
 class ClientHello(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +174,7 @@ def reject_code(error: Exception) -> RejectCode:
 _SAID: Final = "the peer refused the handshake: "
 
 
-def rejection(body: bytes) -> Exception:
+def rejection(body: bytes) -> TransportError:
     """Return the error that a REJECT frame stands for.
 
     REJECT is not authenticated: it ends this attempt and must lead to no weaker one.
@@ -210,6 +216,16 @@ def rejection(body: bytes) -> Exception:
             return RemoteProtocolError(_SAID + "it could not understand this end")
 
 
-def lowest(levels: list[int]) -> Protection:
-    """Return the lowest of the levels in a HELLO."""
-    return Protection(min(levels))
+def lowest(levels: list[int], *, floor: Protection) -> Protection:
+    """Return the lowest of the levels in a HELLO that is not under `floor`.
+
+    Raises:
+        InsufficientProtection: There is none.
+    """
+    enough = [level for level in levels if level >= floor]
+    if not enough:
+        raise InsufficientProtection(
+            f"the client offers {Protection(max(levels)).name} at most; "
+            f"this end's minimum is {floor.name}"
+        )
+    return Protection(min(enough))

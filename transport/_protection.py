@@ -47,6 +47,11 @@ class Suite(Protocol):
         ...
 
     @property
+    def guards(self) -> bool:
+        """True if it finds changes itself; False if that is the channel's work."""
+        ...
+
+    @property
     def control_level(self) -> Protection:
         """The level of CLOSE frames: SIGN, or what a bare channel provides."""
         ...
@@ -70,7 +75,11 @@ class Suite(Protocol):
         ...
 
     def protect(self, kind: FrameType, level: Protection, plaintext: bytes) -> bytes:
-        """Return the whole frame, header included."""
+        """Return the whole frame, header included.
+
+        Raises:
+            ConnectionClosed: The frame cannot be protected, nor any after it.
+        """
         ...
 
     def unprotect(self, frame: Frame) -> bytes:

@@ -57,6 +57,7 @@ class RunWriter:
         Raises:
             FrameTooLarge: It is over the limit agreed for a message.
             LocalProtocolError: It is empty, or its level is under the agreed minimum.
+            ConnectionClosed: What waited cannot be sealed, nor anything after it.
         """
         size = len(message)
         if level is not self._level:
@@ -89,6 +90,10 @@ class RunWriter:
         return data
 
     def _change_level(self, level: Protection) -> None:
+        try:
+            level = Protection(level)  # an int would miss every `is`
+        except ValueError:
+            raise LocalProtocolError(f"{level!r} is no level of protection") from None
         if level < self._minimum:
             raise LocalProtocolError(
                 f"level {level.name}; this session's minimum is {self._minimum.name}"

@@ -9,7 +9,7 @@ proves nothing by itself.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ._identity import Mechanism
 from ._protection import Protection, SuiteName
@@ -22,6 +22,10 @@ __all__ = [
     "SecurityPolicy",
     "Unwrapped",
 ]
+
+
+# `channel` is never among them: a session that authenticates must not fall to it.
+_SUITES: Final = {SuiteName.GSS}
 
 
 class NegotiationProtocol(StrEnum):
@@ -165,6 +169,12 @@ class SecurityPolicy:
     suites: Sequence[str] = (SuiteName.GSS,)
     service_principals: frozenset[str] = frozenset()
     handshake_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.suites or not set(self.suites) <= _SUITES:
+            raise ValueError(
+                f"suites {list(self.suites)}; there are: {', '.join(sorted(_SUITES))}"
+            )
 
     @classmethod
     def kerberos_only(cls) -> "SecurityPolicy":

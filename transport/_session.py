@@ -19,19 +19,20 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 
+from ._config import SessionConfig
 from ._events import Established, Event, MessagesReceived, PeerClosed
-from ._frames import Frame, FrameDecoder, FrameType, encode_frame
-from ._handshake import ContextFactory, Handshake, Role, SessionConfig
-from ._hello import HELLO_LIMIT, reject_code
+from ._frames import HEADER, Frame, FrameDecoder, FrameType, encode_frame
+from ._handshake import ContextFactory, Handshake, Role, mechanism_errors
+from ._hello import reject_code
 from ._identity import Identity
 from ._protection import Protection, Suite
 from ._records import RunWriter, split_run
 from .errors import (
-    AuthenticationFailed,
     ConnectionClosed,
-    FailureReason,
     HandshakeTimeout,
+    IntegrityError,
     LocalProtocolError,
+    ProtocolError,
     RemoteProtocolError,
     TransportError,
 )
@@ -81,7 +82,7 @@ class Session:
         self._deadline: float | None = now + config.policy.handshake_seconds
         self._handshake_seconds = config.policy.handshake_seconds
         self._handshake: Handshake | None = Handshake(config, Role(initiator), context)
-        self._decoder = FrameDecoder(max(HELLO_LIMIT, config.limits.max_token_bytes))
+        self._decoder = FrameDecoder(self._handshake.frame_limit)
         self._eof = False
         self._stepping = False
         self._events: deque[Event] = deque()
@@ -125,8 +126,19 @@ class Session:
     # Receiving.
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer.  They are parsed by `next_event`."""
-        self._decoder.receive_data(data)
+        """Take bytes from the peer.  They are parsed by `next_event`.
+
+        A session that has failed forgets them.
+        """
+        if self._error is not None:
+            return
+        decoder = self._decoder
+        decoder.receive_data(data)
+        # The handshake is lock-step: during a step no more than one frame is on its
+        # way.  A peer that nobody knows yet gets no more of our memory.
+        if self._stepping and decoder.buffered > decoder.limit + HEADER.size:
+            held = decoder.buffered
+            self._fail(RemoteProtocolError(f"{held} bytes sent ahead in the handshake"))
 
     def receive_eof(self) -> None:
         """Note that the peer's byte stream has ended."""
@@ -146,7 +158,10 @@ class Session:
         if self._stepping:
             return None
         try:
-            frame = self._decoder.next_frame()
+            try:
+                frame = self._decoder.next_frame()
+            except ProtocolError as error:
+                raise self._not_sent_so(str(error), error) from None
             if frame is None:
                 if self._eof:
                     self._end_of_stream()
@@ -160,40 +175,47 @@ class Session:
 
     def _receive_record(self, frame: Frame, suite: Suite) -> MessagesReceived:
         if self._state is SessionState.CLOSED:
-            raise RemoteProtocolError("RECORD frame after CLOSE")
-        if frame.level < self._minimum:
-            raise RemoteProtocolError(
-                f"RECORD frame of level {Protection(frame.level).name}; this "
-                f"session's minimum is {self._minimum.name}"
+            raise self._not_sent_so("RECORD frame after CLOSE")
+        level = _PROTECTION[frame.level]
+        if level < self._minimum:
+            raise self._not_sent_so(
+                f"RECORD frame of level {level.name}; "
+                f"this session's minimum is {self._minimum.name}"
             )
         plaintext = suite.unprotect(frame)
-        return MessagesReceived(
-            _PROTECTION[frame.level],
-            split_run(plaintext, self._limits.max_message_bytes),
-        )
+        try:
+            messages = split_run(plaintext, self._limits.max_message_bytes)
+        except ProtocolError as error:
+            if level:
+                raise
+            raise self._not_sent_so(str(error), error) from None
+        return MessagesReceived(level, messages)
+
+    def _not_sent_so(
+        self, message: str, error: ProtocolError | None = None
+    ) -> ProtocolError:
+        # What no key vouches for is blamed on the path where a suite guards it: no
+        # peer sends such a frame, so somebody changed it or made it up.
+        if self._suite is not None and self._suite.guards:
+            return IntegrityError(message)
+        return error or RemoteProtocolError(message)
 
     def _receive_frame(self, frame: Frame) -> None:
         if self._handshake is not None:
-            if frame.kind is FrameType.HELLO and len(frame.body) > HELLO_LIMIT:
-                raise RemoteProtocolError(
-                    f"HELLO of {len(frame.body)} bytes, limit {HELLO_LIMIT}"
-                )
             self._handshake.receive(frame)
             self._take_output()
             return
         if frame.kind is FrameType.CLOSE and self._state is not SessionState.CLOSED:
             assert self._suite is not None
             if frame.level != self._suite.control_level:
-                raise RemoteProtocolError(f"CLOSE frame of level {frame.level}")
+                raise self._not_sent_so(f"CLOSE frame of level {frame.level}")
             if self._suite.unprotect(frame):
                 raise RemoteProtocolError("a CLOSE frame carries no data")
             self._state = SessionState.CLOSED
             self._deadline = None
             self._events.append(PeerClosed())
             return
-        raise RemoteProtocolError(
-            f"{frame.kind.name} frame in state {self._state.name}"
-        )
+        raise self._not_sent_so(f"{frame.kind.name} frame in state {self._state.name}")
 
     def _end_of_stream(self) -> None:
         held = self._decoder.buffered
@@ -229,13 +251,12 @@ class Session:
         self._stepping = False
         if self._error is not None:
             return
-        if not isinstance(error, TransportError):
-            failure = AuthenticationFailed(
-                "the security mechanism failed", reason=FailureReason.MALFORMED
-            )
-            failure.__cause__ = error
-            error = failure
-        self._fail(error)
+
+        def fail() -> None:
+            with mechanism_errors():
+                raise error
+
+        self._gate(fail)
 
     def _take_output(self) -> None:
         handshake = self._handshake
@@ -243,6 +264,7 @@ class Session:
             return
         self._output += handshake.output
         handshake.output.clear()
+        self._decoder.limit = handshake.frame_limit
         if handshake.steps:
             self._stepping = True
             self._events.extend(handshake.steps)
@@ -283,20 +305,34 @@ class Session:
             InsufficientProtection: The connection cannot give that level.
             LocalProtocolError: The session is not open, or the level is below its
                 minimum.
+            ConnectionClosed: The security mechanism failed; the session is over.
         """
         writer, suite = self._writer, self._suite
         if self._state is not SessionState.OPEN or writer is None or suite is None:
             raise LocalProtocolError(f"cannot send in state {self._state.name}")
-        writer.append(message, suite.effective(level))
+        try:
+            writer.append(message, suite.effective(level))
+        except ConnectionClosed as error:
+            self._fail(error)
+            raise
 
     def data_to_send(self) -> bytes:
-        """Seal what waits and return all bytes to write; empty if there are none."""
+        """Seal what waits and return all bytes to write; empty if there are none.
+
+        Raises:
+            ConnectionClosed: The security mechanism failed; the session is over.
+        """
         writer = self._writer
-        if writer is not None and not self._output:
-            return writer.data_to_send()
         output = self._output
         if writer is not None:
-            output.append(writer.data_to_send())
+            try:
+                sealed = writer.data_to_send()
+            except ConnectionClosed as error:
+                self._fail(error)
+                raise
+            if not output:
+                return sealed
+            output.append(sealed)
         data = b"".join(output)
         output.clear()
         return data
@@ -306,7 +342,11 @@ class Session:
         if self._state in (SessionState.OPEN, SessionState.CLOSED):
             writer, suite = self._writer, self._suite
             if writer is not None and suite is not None:
-                writer.append_frame(FrameType.CLOSE, suite.control_level)
+                try:
+                    writer.append_frame(FrameType.CLOSE, suite.control_level)
+                except ConnectionClosed as error:
+                    self._fail(error)  # the peer will see a truncation
+                    return
                 self._output.append(writer.data_to_send())
                 self._writer = None
             if self._state is SessionState.OPEN:
@@ -340,10 +380,12 @@ class Session:
         if handshake is not None and not self._eof and not handshake.rejected:
             body = bytes((reject_code(error),))
             self._output += handshake.output
+            handshake.output.clear()
             self._output.append(encode_frame(FrameType.REJECT, 0, body))
         self._error = error
         ended = isinstance(error, ConnectionClosed)
         self._state = SessionState.CLOSED if ended else SessionState.FAILED
         self._deadline = None
         self._events.clear()
-        self._writer = None
+        if not (ended and error.clean):
+            self._writer = None  # after a clean end CLOSE may still be owed

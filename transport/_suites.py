@@ -21,7 +21,12 @@ from typing import Final
 from ._frames import HEADER, Frame, FrameType
 from ._protection import Protection, SuiteName
 from ._security import SecurityContext
-from .errors import InsufficientProtection, IntegrityError, RemoteProtocolError
+from .errors import (
+    ConnectionClosed,
+    InsufficientProtection,
+    IntegrityError,
+    RemoteProtocolError,
+)
 
 __all__ = ["ChannelSuite", "GssSuite"]
 
@@ -33,7 +38,8 @@ _MIC_LENGTH: Final = Struct(">H")
 _OVERHEAD: Final = 512
 
 # As many frames as NTLM's 32-bit sequence numbers allow with room to spare, and as
-# many bytes as one key may seal.
+# many bytes as one key may seal.  At half of its room a session says that it is
+# exhausted; at the end of it nothing more goes out.
 _MOST_FRAMES: Final = 1 << 31
 _MOST_BYTES: Final = 64 << 30
 
@@ -44,6 +50,7 @@ class GssSuite:
     """Protects frames with the wrap and MIC tokens of a GSS-API mechanism."""
 
     name = SuiteName.GSS
+    guards = True
     control_level = Protection.SIGN
     overhead = _OVERHEAD
 
@@ -66,18 +73,30 @@ class GssSuite:
         return level
 
     def protect(self, kind: FrameType, level: Protection, plaintext: bytes) -> bytes:
-        """Return the whole frame.  The order of calls is the order on the wire."""
+        """Return the whole frame.  The order of calls is the order on the wire.
+
+        Raises:
+            ConnectionClosed: The mechanism cannot protect it, or its keys are used up.
+        """
         size = len(plaintext)
+        if self._sent >= 2 * _MOST_FRAMES or self._bytes_sent >= 2 * _MOST_BYTES:
+            raise ConnectionClosed("the session's keys are used up", clean=False)
         prefix = _PREFIX.pack(kind, level, 0, size, self._sent)
         self._sent += 1
         self._bytes_sent += size
-        if level is _SEAL:
-            body = self._wrap(prefix + plaintext)
-        elif level is _SIGN:
-            mic = self._sign(prefix + plaintext)
-            body = b"".join((_MIC_LENGTH.pack(len(mic)), mic, plaintext))
-        else:
-            body = plaintext
+        try:
+            # Compared by value: an int that is no Protection must not pass for NONE.
+            if level == _SEAL:
+                body = self._wrap(prefix + plaintext)
+            elif level == _SIGN:
+                mic = self._sign(prefix + plaintext)
+                body = b"".join((_MIC_LENGTH.pack(len(mic)), mic, plaintext))
+            else:
+                body = plaintext
+        except Exception as error:
+            raise ConnectionClosed(
+                "the security mechanism could not protect a frame", clean=False
+            ) from error
         return HEADER.pack(kind, level, 0, len(body)) + body
 
     def unprotect(self, frame: Frame) -> bytes:
@@ -90,7 +109,7 @@ class GssSuite:
         if level == _NONE:
             return body
         if len(body) < 2:
-            raise RemoteProtocolError(f"signed body of {len(body)} bytes, at least 2")
+            raise IntegrityError(f"a signed body of {len(body)} bytes, at least 2")
         start = 2 + _MIC_LENGTH.unpack_from(body)[0]
         if start > len(body):
             raise IntegrityError(
@@ -125,6 +144,7 @@ class ChannelSuite:
     """Leaves protection to the channel below: TLS, memory, or nothing at all."""
 
     name = SuiteName.CHANNEL
+    guards = False
     overhead = 0
     exhausted = False
 

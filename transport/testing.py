@@ -18,7 +18,7 @@ from ._identity import Mechanism
 from ._security import ContextFacts, Unwrapped
 from ._session import Session
 
-__all__ = ["ScriptedContext", "pump", "scripted_facts"]
+__all__ = ["ScriptedContext", "drain", "pump", "scripted_facts"]
 
 
 def scripted_facts(*, initiator: bool, target: str = "host/server") -> ContextFacts:
