@@ -1,0 +1,399 @@
+"""Kerberos by GSS-API: credentials, contexts, and what they prove.
+
+Imports gssapi and krb5, which are an extra: `_negotiate` imports this module only
+where Kerberos is used.  Names go to the library as principals, never as host-based
+services, which it would look up and reverse through DNS.
+"""
+
+import time
+import weakref
+from collections.abc import Callable, Set
+from os import PathLike, fspath
+from typing import Final
+
+import gssapi
+import gssapi.raw
+import krb5
+from spnego._gss import GSSAPIProxy
+from spnego.channel_bindings import GssChannelBindings
+
+from ._credentials import ClientCredentials, Keytab, Password, TicketCache
+from ._identity import ImpersonationLevel, Mechanism
+from ._negotiate_mechanism import Messages
+from ._security import ContextFacts, Unwrapped
+from .errors import AuthenticationFailed, FailureReason
+
+__all__ = [
+    "KerberosAcceptor",
+    "KerberosContext",
+    "keytab_principals",
+    "split_principal",
+]
+
+_KERBEROS: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
+# GSS_C_INQ_SSPI_SESSION_KEY of MIT krb5's gssapi_ext.h: the key, and an OID whose
+# last arc is its encryption type.
+_SESSION_KEY: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2.5.5")
+_INDEFINITE: Final = 0xFFFFFFFF
+
+_Flag = gssapi.RequirementFlag
+_ASKED: Final = (
+    _Flag.mutual_authentication
+    | _Flag.replay_detection
+    | _Flag.out_of_sequence_detection
+    | _Flag.confidentiality
+    | _Flag.integrity
+)
+_CHANNEL_BOUND: Final = 0x800  # GSS_C_CHANNEL_BOUND_FLAG, MIT krb5 1.19
+
+_WRAP_TOKEN: Final = b"\x05\x04"
+_WRAP_HEADER: Final = 16
+
+
+def split_principal(principal: str) -> tuple[str, str]:
+    r"""Return name and realm of a principal as Kerberos writes it.
+
+    Escapes stay in the name: `a\/b` is another principal than `a/b`, and has to stay
+    one where names are compared.
+    """
+    position = 0
+    while position < len(principal):
+        if principal[position] == "\\":
+            position += 1
+        elif principal[position] == "@":
+            return principal[:position], principal[position + 1 :]
+        position += 1
+    return principal, ""
+
+
+def keytab_principals(path: str | PathLike[str]) -> frozenset[str]:
+    """Return the principals that a keytab file has keys of, realms included.
+
+    Raises:
+        AuthenticationFailed: It cannot be read or has none; the text names it.
+    """
+    try:
+        with open(path, "rb"):
+            pass
+        context = krb5.init_context()
+        table = krb5.kt_resolve(context, b"FILE:" + fspath(path).encode())
+        names = {krb5.unparse_name_flags(context, entry.principal) for entry in table}
+    except (OSError, krb5.Krb5Error) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not a keytab"
+        raise AuthenticationFailed(
+            f"keytab {fspath(path)!r} cannot be read: {why}",
+            reason=FailureReason.NO_CREDENTIALS,
+        ) from error
+    if not names:
+        raise AuthenticationFailed(
+            f"keytab {fspath(path)!r} has no keys",
+            reason=FailureReason.NO_CREDENTIALS,
+        )
+    return frozenset(name.decode() for name in names)
+
+
+class KerberosAcceptor:
+    """A server's keys, and the names it serves under.
+
+    The library accepts with every key of a keytab, whatever name its caller passed, so
+    the one name goes into the credential where there is only one; otherwise the rule
+    `target_equal` holds the ticket's name against `served`.
+
+    Attributes:
+        served: The service principals, without realm.
+    """
+
+    def __init__(self, keytab: Keytab, names: frozenset[str]) -> None:
+        """Check that the keytab has what is to be served.
+
+        Args:
+            keytab: The keys.
+            names: Serve under these only, with or without realm; empty for all.
+
+        Raises:
+            AuthenticationFailed: The keytab is missing, is not one, or lacks a name.
+        """
+        self._path = keytab.path
+        held = keytab_principals(self._path)
+        if keytab.principal:
+            held = self._only(held, {keytab.principal})
+        if names:
+            held = self._only(held, names)
+        self.served = frozenset(split_principal(principal)[0] for principal in held)
+        (only,) = held if len(held) == 1 else (None,)
+        self._credential = gssapi.Credentials(
+            name=None if only is None else _name(only),
+            usage="accept",
+            mechs=[_KERBEROS],
+            store={"keytab": f"FILE:{fspath(self._path)}"},
+        )
+
+    def _only(self, held: frozenset[str], names: Set[str]) -> frozenset[str]:
+        for name in names:
+            if not any(_same(name, principal) for principal in held):
+                raise AuthenticationFailed(
+                    f"keytab {fspath(self._path)!r} has no key of {name!r} to serve",
+                    reason=FailureReason.NO_CREDENTIALS,
+                )
+        return frozenset(p for p in held if any(_same(name, p) for name in names))
+
+    def context(self) -> "KerberosContext":
+        """Return a new context.  Cheap; the keytab is read when a ticket comes."""
+        return KerberosContext.acceptor(self._credential)
+
+
+def _same(name: str, principal: str) -> bool:
+    """Return whether `name`, which may leave the realm out, means `principal`."""
+    return name in (principal, split_principal(principal)[0])
+
+
+def _name(principal: str) -> gssapi.Name:
+    return gssapi.Name(principal, gssapi.NameType.kerberos_principal)
+
+
+def _service_name(service: str) -> gssapi.Name:
+    # An empty realm is the referral realm: the client's own realm is asked first and
+    # says where to go.  Without the "@" it would be the default realm of krb5.conf.
+    return _name(service if split_principal(service)[1] else f"{service}@")
+
+
+class KerberosContext(GSSAPIProxy):
+    """A Kerberos context, initiator or acceptor; see the two class methods."""
+
+    def __init__(
+        self,
+        *,
+        usage: str,
+        credential: gssapi.Credentials | None,
+        context: gssapi.SecurityContext,
+    ) -> None:
+        super().__init__(
+            usage=usage, protocol="kerberos", _gssapi_credential=credential
+        )
+        # Deferral is gssapi's default: a failed step returns its error token, and the
+        # error is raised by whatever touches the context next.
+        setattr(context, "__DEFER_STEP_ERRORS__", False)  # noqa: B010
+        self._context = context
+        self._forget: Callable[[], object] | None = None
+        # "Wrapped" contexts don't log their tokens.
+        self._is_wrapped = True
+
+    @classmethod
+    def initiator(
+        cls,
+        credentials: ClientCredentials,
+        service: str,
+        impersonation: ImpersonationLevel,
+    ) -> "KerberosContext":
+        """Log in as far as needed and return a context for `service`.
+
+        May wait for a KDC.
+        """
+        delegate = impersonation is ImpersonationLevel.DELEGATE
+        credential, cache = _initiator_credential(credentials, forwardable=delegate)
+        flags = _ASKED | _Flag.delegate_to_peer if delegate else _ASKED
+        raw = gssapi.SecurityContext(
+            name=_service_name(service),
+            creds=credential,
+            usage="initiate",
+            mech=_KERBEROS,
+            flags=flags,
+        )
+        context = cls(usage="initiate", credential=credential, context=raw)
+        if cache is not None:
+            context._forget = weakref.finalize(context, krb5.cc_destroy, *cache)
+        return context
+
+    @classmethod
+    def acceptor(cls, credential: gssapi.Credentials) -> "KerberosContext":
+        """Return a context that accepts with that credential."""
+        raw = gssapi.SecurityContext(creds=credential, usage="accept")
+        return cls(usage="accept", credential=credential, context=raw)
+
+    def step(
+        self,
+        in_token: bytes | None = None,
+        *,
+        channel_bindings: GssChannelBindings | None = None,
+    ) -> bytes | None:
+        """Consume the peer's token and return the one to send, if any."""
+        token = super().step(in_token, channel_bindings=channel_bindings)
+        if self.complete and self._forget is not None:
+            # Of the tickets that a password or keytab fetched, nothing stays behind.
+            self._forget()
+        return token
+
+    def facts(self) -> ContextFacts:
+        """Read what Kerberos can prove, from the library's own context."""
+        context = self._context
+        assert context is not None
+        if not self.complete:
+            return _NOTHING
+        state = gssapi.raw.inquire_context(context)
+        flags = int(state.flags or 0)
+        # gssapi's stubs do not say what these two are: gssapi.raw.Name or None.
+        target, realm = _split(state.target_name)  # pyright: ignore
+        name = target
+        if self.usage == "accept":
+            name, realm = _split(state.initiator_name)  # pyright: ignore
+        key, enctype = _session_key(context)
+        return ContextFacts(
+            complete=True,
+            mechanism=Mechanism.KERBEROS,
+            name=name,
+            realm=realm,
+            target=target,
+            mutual=bool(flags & _Flag.mutual_authentication),
+            integrity=bool(flags & _Flag.integrity),
+            confidentiality=bool(flags & _Flag.confidentiality),
+            replay_detection=bool(flags & _Flag.replay_detection),
+            sequence_detection=bool(flags & _Flag.out_of_sequence_detection),
+            channel_bound=bool(flags & _CHANNEL_BOUND),
+            session_key=key,
+            enctype=enctype,
+            expires_at=_expiry(state.lifetime),
+        )
+
+    def messages(self) -> Messages:
+        """Return the operations on GSS-API's own context."""
+        context = self._context
+        assert context is not None
+        raw_wrap, raw_unwrap = gssapi.raw.wrap, gssapi.raw.unwrap
+        raw_sign, raw_verify = gssapi.raw.get_mic, gssapi.raw.verify_mic
+
+        def wrap(data: bytes) -> bytes:
+            token, encrypted = raw_wrap(context, data, True)
+            if not encrypted:
+                raise ValueError("GSS-API wrapped without encryption")
+            return token
+
+        def unwrap(token: bytes) -> Unwrapped:
+            # RFC 4121 section 4.2.6.2.  The rotation count (bytes 6 and 7) is not
+            # authenticated: with one allowed, many tokens would open to one plaintext.
+            # Ours never rotate.
+            if token[:2] != _WRAP_TOKEN or token[6:8] != b"\0\0":
+                raise ValueError("not a wrap token without rotation")
+            data, encrypted, _ = raw_unwrap(context, token)
+            return Unwrapped(data, encrypted)
+
+        def sign(data: bytes) -> bytes:
+            return raw_sign(context, data)
+
+        def verify(data: bytes, mic: bytes) -> None:
+            raw_verify(context, data, mic)
+
+        return Messages(wrap, unwrap, sign, verify)
+
+
+_NOTHING: Final = ContextFacts(
+    complete=False,
+    mechanism=Mechanism.KERBEROS,
+    name="",
+    realm="",
+    target="",
+    mutual=False,
+    integrity=False,
+    confidentiality=False,
+    replay_detection=False,
+    sequence_detection=False,
+    channel_bound=False,
+    session_key=b"",
+)
+
+
+def _split(name: gssapi.raw.Name | None) -> tuple[str, str]:
+    if name is None:
+        return "", ""
+    # Without a type, MIT's own text form, a NUL at its end left out.
+    text = gssapi.raw.display_name(name, False).name
+    return split_principal(text.rstrip(b"\0").decode())
+
+
+def _session_key(context: gssapi.SecurityContext) -> tuple[bytes, int | None]:
+    key, *rest = gssapi.raw.inquire_sec_context_by_oid(context, _SESSION_KEY)
+    if not rest:
+        return key, None
+    arcs = gssapi.OID(elements=rest[0]).dotted_form.split(".")
+    return key, int(arcs[-1])
+
+
+def _expiry(lifetime: int | None) -> float | None:
+    """The acceptor's lifetime includes the clock skew that krb5.conf allows."""
+    if lifetime is None or lifetime == _INDEFINITE:
+        return None
+    return time.time() + lifetime
+
+
+_Cache = tuple[krb5.Context, krb5.CCache]
+
+
+def _initiator_credential(
+    credentials: ClientCredentials, *, forwardable: bool
+) -> tuple[gssapi.Credentials | None, _Cache | None]:
+    """Return the credential, and the cache to destroy with the context, if any.
+
+    No credential is GSS-API's default: the signed-in user's, chosen for the target.
+    """
+    match credentials:
+        case TicketCache(path=None, principal=None):
+            return None, None
+        case TicketCache(path=path, principal=principal):
+            return (
+                gssapi.Credentials(
+                    name=None if principal is None else _name(principal),
+                    usage="initiate",
+                    mechs=[_KERBEROS],
+                    store=None if path is None else {"ccache": _cache_name(path)},
+                ),
+                None,
+            )
+        case Password() | Keytab():
+            cache = _log_in(credentials, forwardable=forwardable)
+            kind, name = cache[1].cache_type or b"", cache[1].name or b""
+            return (
+                gssapi.Credentials(
+                    usage="initiate",
+                    mechs=[_KERBEROS],
+                    store={"ccache": kind + b":" + name},
+                ),
+                cache,
+            )
+
+
+def _cache_name(path: str | PathLike[str]) -> str:
+    text = fspath(path)
+    kind, colon, _ = text.partition(":")
+    return text if colon and kind.isupper() else f"FILE:{text}"
+
+
+def _log_in(credentials: Password | Keytab, *, forwardable: bool) -> _Cache:
+    """Get initial tickets into a cache in memory, as kinit does into a file.
+
+    Not by `gss_acquire_cred_with_password`: it cannot ask for forwardable tickets.
+    """
+    principal = credentials.principal
+    if principal is None:
+        raise AuthenticationFailed(
+            "a keytab logs in only as its `principal`"
+            if isinstance(credentials, Keytab)
+            else f"{credentials.user!r} names no Kerberos realm",
+            reason=FailureReason.NO_CREDENTIALS,
+        )
+    context = krb5.init_context()
+    client = krb5.parse_name_flags(context, principal.encode())
+    options = krb5.get_init_creds_opt_alloc(context)
+    krb5.get_init_creds_opt_set_canonicalize(options, True)
+    krb5.get_init_creds_opt_set_forwardable(options, forwardable)
+    if isinstance(credentials, Password):
+        tickets = krb5.get_init_creds_password(
+            context, client, options, password=credentials.password.encode()
+        )
+    else:
+        name = b"FILE:" + fspath(credentials.path).encode()
+        tickets = krb5.get_init_creds_keytab(
+            context, client, options, keytab=krb5.kt_resolve(context, name)
+        )
+    cache = krb5.cc_new_unique(context, b"MEMORY")
+    krb5.cc_initialize(context, cache, tickets.client)
+    krb5.cc_store_cred(context, cache, tickets)
+    return context, cache
