@@ -387,5 +387,5 @@ class Session:
         self._state = SessionState.CLOSED if ended else SessionState.FAILED
         self._deadline = None
         self._events.clear()
-        if not (ended and error.clean):
+        if not (isinstance(error, ConnectionClosed) and error.clean):
             self._writer = None  # after a clean end CLOSE may still be owed
