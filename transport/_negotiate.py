@@ -1,13 +1,12 @@
 """Security contexts over pyspnego: Negotiate, Kerberos and NTLM, both ends.
 
-`InitiatorContext` is a client's handshake, `AcceptorFactory` makes a server's.  Both
-are thin: a mechanism's context is made in the first step, every exception of a step
-becomes `AuthenticationFailed`, and once complete the per-message operations go
-straight to the mechanism.  What a complete context is worth is not decided here but in
-`_acceptance`, on its `facts()`.
+`InitiatorContext` is a client's handshake, `AcceptorFactory` makes a server's.  A
+mechanism's context is made in the first step, which runs where blocking is allowed.
+What a complete context is worth is not decided here but in `_acceptance`, on its
+`facts()`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from os import fspath
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +20,11 @@ from ._credentials import (
 )
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate_accounts import Accounts
-from ._negotiate_errors import KERBEROS_MISSING, Situation, convert
-from ._negotiate_mechanism import MechanismContext, Messages
+from ._negotiate_context import BaseContext, Maker
+from ._negotiate_errors import KERBEROS_MISSING, Situation
+from ._negotiate_mechanism import MechanismContext
 from ._negotiate_ntlm import NtlmContext
-from ._negotiate_spnego import SpnegoContext
-from ._security import ContextFacts, NegotiationProtocol, SecurityPolicy, Unwrapped
+from ._security import NegotiationProtocol, SecurityPolicy
 from .errors import AuthenticationFailed, FailureReason
 
 if TYPE_CHECKING:
@@ -33,122 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AcceptorFactory", "InitiatorContext"]
 
-TOKEN_LIMIT: Final = 64 * 1024
-
-_Maker = Callable[[], MechanismContext]
 # In this order a client offers them and a server prefers them.
 _BEST_FIRST: Final = (Mechanism.KERBEROS, Mechanism.NTLM)
 
 
-class _Context:
-    """What both ends share: one boundary for errors, one state, one way out.
-
-    Subclasses say how to make each mechanism's context.
-    """
-
-    def __init__(self, protocol: NegotiationProtocol, situation: Situation) -> None:
-        self._protocol = protocol
-        self._situation = situation
-        self._context: MechanismContext | None = None
-        self._failed = False
-        self._messages: Messages | None = None
-
-    def _makers(self) -> dict[Mechanism, _Maker]:
-        """Return how to make the context of each mechanism that may be used."""
-        raise AssertionError  # pragma: no cover
-
-    def step(self, token: bytes | None) -> bytes | None:
-        """Consume the peer's token and return the one to send, if any.  May block.
-
-        Raises:
-            AuthenticationFailed: With the cause; the context is of no more use.
-        """
-        try:
-            if self._failed or self.complete:
-                raise AuthenticationFailed(
-                    "a token after the end of the handshake",
-                    reason=FailureReason.MALFORMED,
-                )
-            answer = self._step(token)
-        except Exception as error:
-            self._failed = True
-            self._context = None
-            failure = convert(error, self._situation, reading=token is not None)
-            if failure is error:
-                raise
-            raise failure from error
-        return answer
-
-    def _step(self, token: bytes | None) -> bytes | None:
-        if (token is None) != (self._situation.initiator and self._context is None):
-            raise AuthenticationFailed(
-                "a token where none was due, or none where one was",
-                reason=FailureReason.MALFORMED,
-            )
-        if token is not None:
-            _check_size("the peer's token", token)
-        if self._context is None:
-            self._context = self._make()
-        answer = self._context.step(token)
-        if answer is not None:
-            _check_size("the token to send", answer)
-        if self._context.complete:
-            self._messages = self._context.messages()
-        return answer
-
-    def _make(self) -> MechanismContext:
-        makers = self._makers()
-        if self._protocol is NegotiationProtocol.NEGOTIATE:
-            if makers:
-                initiator = self._situation.initiator
-                return SpnegoContext(initiator=initiator, mechanisms=makers)
-        else:
-            make = makers.get(Mechanism(self._protocol.value))
-            if make is not None:
-                return make()
-        raise AuthenticationFailed(
-            f"{self._protocol.value} is not allowed here, or there is nothing to do "
-            "it with",
-            reason=FailureReason.MECHANISM,
-        )
-
-    @property
-    def complete(self) -> bool:
-        """True when this end expects no further token."""
-        return self._messages is not None and not self._failed
-
-    def facts(self) -> ContextFacts:
-        """Read what the context can prove."""
-        if self._context is None:
-            return _NOTHING
-        return self._context.facts()
-
-    def wrap(self, data: bytes) -> bytes:
-        """Seal `data` with confidentiality."""
-        return self._ready().wrap(data)
-
-    def unwrap(self, token: bytes) -> Unwrapped:
-        """Open a sealed token."""
-        return self._ready().unwrap(token)
-
-    def sign(self, data: bytes) -> bytes:
-        """Return a message integrity code over `data`."""
-        return self._ready().sign(data)
-
-    def verify(self, data: bytes, mic: bytes) -> None:
-        """Raise unless `mic` is the peer's code over `data`, next in order."""
-        self._ready().verify(data, mic)
-
-    def _ready(self) -> Messages:
-        messages = self._messages
-        if messages is None or self._failed:
-            raise AuthenticationFailed(
-                "the handshake is not complete", reason=FailureReason.NOT_PROVEN
-            )
-        return messages
-
-
-class InitiatorContext(_Context):
+class InitiatorContext(BaseContext):
     """A client's context.  Nothing is read or contacted before the first step.
 
     Args:
@@ -179,7 +67,7 @@ class InitiatorContext(_Context):
         self._impersonation = impersonation
         self._allowed = allowed
 
-    def _makers(self) -> dict[Mechanism, _Maker]:
+    def makers(self) -> dict[Mechanism, Maker]:
         known = {Mechanism.KERBEROS: self._kerberos, Mechanism.NTLM: self._ntlm}
         return {name: known[name] for name in _BEST_FIRST if name in self._allowed}
 
@@ -275,16 +163,16 @@ class AcceptorFactory:
         return NtlmContext(accounts=self._accounts)
 
 
-class AcceptorContext(_Context):
+class AcceptorContext(BaseContext):
     """A server's context, made by `AcceptorFactory.context`."""
 
     def __init__(
-        self, protocol: NegotiationProtocol, makers: dict[Mechanism, _Maker]
+        self, protocol: NegotiationProtocol, makers: dict[Mechanism, Maker]
     ) -> None:
         super().__init__(protocol, Situation(initiator=False))
         self._given = makers
 
-    def _makers(self) -> dict[Mechanism, _Maker]:
+    def makers(self) -> dict[Mechanism, Maker]:
         return self._given
 
 
@@ -300,14 +188,6 @@ def _kerberos_missing() -> AuthenticationFailed:
     return AuthenticationFailed(KERBEROS_MISSING, reason=FailureReason.MECHANISM)
 
 
-def _check_size(what: str, token: bytes) -> None:
-    if len(token) > TOKEN_LIMIT:
-        raise AuthenticationFailed(
-            f"{what} has {len(token)} bytes, limit {TOKEN_LIMIT}",
-            reason=FailureReason.MALFORMED,
-        )
-
-
 def _user(credentials: ClientCredentials) -> str:
     match credentials:
         case Password(user=user):
@@ -316,19 +196,3 @@ def _user(credentials: ClientCredentials) -> str:
             return principal or ""
         case Keytab(path=path, principal=principal):
             return principal or fspath(path)
-
-
-_NOTHING: Final = ContextFacts(
-    complete=False,
-    mechanism=None,
-    name="",
-    realm="",
-    target="",
-    mutual=False,
-    integrity=False,
-    confidentiality=False,
-    replay_detection=False,
-    sequence_detection=False,
-    channel_bound=False,
-    session_key=b"",
-)

@@ -81,13 +81,18 @@ _ACCEPTOR: Final[dict[int, _Row]] = {
 # RFC 2744 section 3.9.1: the routine errors, in bits 16 to 23 of the major status.
 _MAJOR: Final[dict[int, _Row]] = {
     1: (FailureReason.MECHANISM, "the mechanism is not available"),
-    2: (FailureReason.UNKNOWN_SERVICE, "{service} is not a principal's name"),
     4: (FailureReason.NOT_PROVEN, "the channel bindings do not match"),
     6: (FailureReason.NOT_PROVEN, "an integrity check of the handshake failed"),
-    7: (FailureReason.NO_CREDENTIALS, "there are no Kerberos credentials: run kinit"),
     9: (FailureReason.MALFORMED, "the peer's token could not be understood"),
-    11: (FailureReason.EXPIRED, "the Kerberos ticket has expired: run kinit again"),
     12: (FailureReason.EXPIRED, "the security context has expired"),
+}
+_MAJOR_INITIATOR: Final[dict[int, _Row]] = {
+    2: (FailureReason.UNKNOWN_SERVICE, "{service} is not a principal's name"),
+    7: (FailureReason.NO_CREDENTIALS, "there are no Kerberos tickets: run kinit"),
+    11: (FailureReason.EXPIRED, "the Kerberos ticket has expired: run kinit again"),
+}
+_MAJOR_ACCEPTOR: Final[dict[int, _Row]] = {
+    7: (FailureReason.NO_CREDENTIALS, "the keytab cannot be used for that token"),
 }
 
 
@@ -121,11 +126,13 @@ def convert(
 
 
 def _known(error: Exception, situation: Situation) -> _Row | None:
-    table = _INITIATOR if situation.initiator else _ACCEPTOR
+    initiator = situation.initiator
+    minors = _INITIATOR if initiator else _ACCEPTOR
+    majors = _MAJOR | (_MAJOR_INITIATOR if initiator else _MAJOR_ACCEPTOR)
     major, minor = _codes(error)
-    row = table.get(minor - _BASE) if minor is not None else None
+    row = minors.get(minor - _BASE) if minor is not None else None
     if row is None and major is not None:
-        row = _MAJOR.get(major >> 16 & 0xFF)
+        row = majors.get(major >> 16 & 0xFF)
     return row
 
 

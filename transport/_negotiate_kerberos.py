@@ -17,9 +17,10 @@ import krb5
 from spnego._gss import GSSAPIProxy
 from spnego.channel_bindings import GssChannelBindings
 
-from ._credentials import ClientCredentials, Keytab, Password, TicketCache
+from ._credentials import ClientCredentials, Keytab
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate_mechanism import Messages
+from ._negotiate_tickets import KERBEROS, initiator_credential, principal_name
 from ._security import ContextFacts, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
 
@@ -30,10 +31,15 @@ __all__ = [
     "split_principal",
 ]
 
-_KERBEROS: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
 # GSS_C_INQ_SSPI_SESSION_KEY of MIT krb5's gssapi_ext.h: the key, and an OID whose
 # last arc is its encryption type.
 _SESSION_KEY: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2.5.5")
+# The mechanism's own identifier, Microsoft's off by one bit, and the draft's.
+_KERBEROS_NAMES: Final = (
+    KERBEROS,
+    gssapi.OID.from_int_seq("1.2.840.48018.1.2.2"),
+    gssapi.OID.from_int_seq("1.3.5.1.5.2"),
+)
 _INDEFINITE: Final = 0xFFFFFFFF
 
 _Flag = gssapi.RequirementFlag
@@ -122,9 +128,9 @@ class KerberosAcceptor:
         self.served = frozenset(split_principal(principal)[0] for principal in held)
         (only,) = held if len(held) == 1 else (None,)
         self._credential = gssapi.Credentials(
-            name=None if only is None else _name(only),
+            name=None if only is None else principal_name(only),
             usage="accept",
-            mechs=[_KERBEROS],
+            mechs=[KERBEROS],
             store={"keytab": f"FILE:{fspath(self._path)}"},
         )
 
@@ -147,14 +153,10 @@ def _same(name: str, principal: str) -> bool:
     return name in (principal, split_principal(principal)[0])
 
 
-def _name(principal: str) -> gssapi.Name:
-    return gssapi.Name(principal, gssapi.NameType.kerberos_principal)
-
-
 def _service_name(service: str) -> gssapi.Name:
     # An empty realm is the referral realm: the client's own realm is asked first and
     # says where to go.  Without the "@" it would be the default realm of krb5.conf.
-    return _name(service if split_principal(service)[1] else f"{service}@")
+    return principal_name(service if split_principal(service)[1] else f"{service}@")
 
 
 class KerberosContext(GSSAPIProxy):
@@ -190,13 +192,13 @@ class KerberosContext(GSSAPIProxy):
         May wait for a KDC.
         """
         delegate = impersonation is ImpersonationLevel.DELEGATE
-        credential, cache = _initiator_credential(credentials, forwardable=delegate)
+        credential, cache = initiator_credential(credentials, forwardable=delegate)
         flags = _ASKED | _Flag.delegate_to_peer if delegate else _ASKED
         raw = gssapi.SecurityContext(
             name=_service_name(service),
             creds=credential,
             usage="initiate",
-            mech=_KERBEROS,
+            mech=KERBEROS,
             flags=flags,
         )
         context = cls(usage="initiate", credential=credential, context=raw)
@@ -230,6 +232,8 @@ class KerberosContext(GSSAPIProxy):
         if not self.complete:
             return _NOTHING
         state = gssapi.raw.inquire_context(context)
+        if state.mech not in _KERBEROS_NAMES:
+            return _NOTHING  # a token can call for another mechanism
         flags = int(state.flags or 0)
         # gssapi's stubs do not say what these two are: gssapi.raw.Name or None.
         target, realm = _split(state.target_name)  # pyright: ignore
@@ -322,78 +326,3 @@ def _expiry(lifetime: int | None) -> float | None:
     if lifetime is None or lifetime == _INDEFINITE:
         return None
     return time.time() + lifetime
-
-
-_Cache = tuple[krb5.Context, krb5.CCache]
-
-
-def _initiator_credential(
-    credentials: ClientCredentials, *, forwardable: bool
-) -> tuple[gssapi.Credentials | None, _Cache | None]:
-    """Return the credential, and the cache to destroy with the context, if any.
-
-    No credential is GSS-API's default: the signed-in user's, chosen for the target.
-    """
-    match credentials:
-        case TicketCache(path=None, principal=None):
-            return None, None
-        case TicketCache(path=path, principal=principal):
-            return (
-                gssapi.Credentials(
-                    name=None if principal is None else _name(principal),
-                    usage="initiate",
-                    mechs=[_KERBEROS],
-                    store=None if path is None else {"ccache": _cache_name(path)},
-                ),
-                None,
-            )
-        case Password() | Keytab():
-            cache = _log_in(credentials, forwardable=forwardable)
-            kind, name = cache[1].cache_type or b"", cache[1].name or b""
-            return (
-                gssapi.Credentials(
-                    usage="initiate",
-                    mechs=[_KERBEROS],
-                    store={"ccache": kind + b":" + name},
-                ),
-                cache,
-            )
-
-
-def _cache_name(path: str | PathLike[str]) -> str:
-    text = fspath(path)
-    kind, colon, _ = text.partition(":")
-    return text if colon and kind.isupper() else f"FILE:{text}"
-
-
-def _log_in(credentials: Password | Keytab, *, forwardable: bool) -> _Cache:
-    """Get initial tickets into a cache in memory, as kinit does into a file.
-
-    Not by `gss_acquire_cred_with_password`: it cannot ask for forwardable tickets.
-    """
-    principal = credentials.principal
-    if principal is None:
-        raise AuthenticationFailed(
-            "a keytab logs in only as its `principal`"
-            if isinstance(credentials, Keytab)
-            else f"{credentials.user!r} names no Kerberos realm",
-            reason=FailureReason.NO_CREDENTIALS,
-        )
-    context = krb5.init_context()
-    client = krb5.parse_name_flags(context, principal.encode())
-    options = krb5.get_init_creds_opt_alloc(context)
-    krb5.get_init_creds_opt_set_canonicalize(options, True)
-    krb5.get_init_creds_opt_set_forwardable(options, forwardable)
-    if isinstance(credentials, Password):
-        tickets = krb5.get_init_creds_password(
-            context, client, options, password=credentials.password.encode()
-        )
-    else:
-        name = b"FILE:" + fspath(credentials.path).encode()
-        tickets = krb5.get_init_creds_keytab(
-            context, client, options, keytab=krb5.kt_resolve(context, name)
-        )
-    cache = krb5.cc_new_unique(context, b"MEMORY")
-    krb5.cc_initialize(context, cache, tickets.client)
-    krb5.cc_store_cred(context, cache, tickets)
-    return context, cache

@@ -119,10 +119,10 @@ class SpnegoContext(NegotiateProxy):
         mech_types: list[str] | None = None,
         channel_bindings: GssChannelBindings | None = None,
     ) -> list[str]:
+        if self._context_list:
+            raise _malformed("the negotiation begins a second time")
         if self.usage == "accept":
             return self._answer(mech_types or [])
-        if mech_types is not None:
-            raise _malformed("the server sent a first token of its own")
         return self._offer()
 
     def _answer(self, offered: list[str]) -> list[str]:

@@ -1,0 +1,98 @@
+"""A client's Kerberos credentials: its tickets, or a login that fetches some.
+
+Tickets that a password or a keytab fetched live in a cache in memory, whose owner
+destroys it: libkrb5 keeps such a cache until the process ends.
+"""
+
+from os import PathLike, fspath
+from typing import Final
+
+import gssapi
+import krb5
+
+from ._credentials import ClientCredentials, Keytab, Password, TicketCache
+from .errors import AuthenticationFailed, FailureReason
+
+__all__ = ["KERBEROS", "MemoryCache", "initiator_credential", "principal_name"]
+
+KERBEROS: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
+
+
+def principal_name(principal: str) -> gssapi.Name:
+    """Return a principal as a name; never as a service's, which DNS would change."""
+    return gssapi.Name(principal, gssapi.NameType.kerberos_principal)
+
+
+MemoryCache = tuple[krb5.Context, krb5.CCache]
+
+
+def initiator_credential(
+    credentials: ClientCredentials, *, forwardable: bool
+) -> tuple[gssapi.Credentials | None, MemoryCache | None]:
+    """Return the credential, and the cache to destroy with the context, if any.
+
+    No credential is GSS-API's default: the signed-in user's, chosen for the target.
+    """
+    match credentials:
+        case TicketCache(path=None, principal=None):
+            return None, None
+        case TicketCache(path=path, principal=principal):
+            return (
+                gssapi.Credentials(
+                    name=None if principal is None else principal_name(principal),
+                    usage="initiate",
+                    mechs=[KERBEROS],
+                    store=None if path is None else {"ccache": _cache_name(path)},
+                ),
+                None,
+            )
+        case Password() | Keytab():
+            cache = _log_in(credentials, forwardable=forwardable)
+            kind, name = cache[1].cache_type or b"", cache[1].name or b""
+            return (
+                gssapi.Credentials(
+                    usage="initiate",
+                    mechs=[KERBEROS],
+                    store={"ccache": kind + b":" + name},
+                ),
+                cache,
+            )
+
+
+def _cache_name(path: str | PathLike[str]) -> str:
+    text = fspath(path)
+    kind, colon, _ = text.partition(":")
+    return text if colon and kind.isupper() else f"FILE:{text}"
+
+
+def _log_in(credentials: Password | Keytab, *, forwardable: bool) -> MemoryCache:
+    """Get initial tickets into a cache in memory, as kinit does into a file.
+
+    Not by `gss_acquire_cred_with_password`: it cannot ask for forwardable tickets.
+    """
+    principal = credentials.principal
+    if principal is None:
+        raise AuthenticationFailed(
+            "a keytab logs in only as its `principal`"
+            if isinstance(credentials, Keytab)
+            else f"{credentials.user!r} names no Kerberos realm",
+            reason=FailureReason.NO_CREDENTIALS,
+        )
+    context = krb5.init_context()
+    client = krb5.parse_name_flags(context, principal.encode())
+    options = krb5.get_init_creds_opt_alloc(context)
+    krb5.get_init_creds_opt_set_canonicalize(options, True)
+    krb5.get_init_creds_opt_set_forwardable(options, forwardable)
+    if isinstance(credentials, Password):
+        tickets = krb5.get_init_creds_password(
+            context, client, options, password=credentials.password.encode()
+        )
+    else:
+        name = b"FILE:" + fspath(credentials.path).encode()
+        tickets = krb5.get_init_creds_keytab(
+            context, client, options, keytab=krb5.kt_resolve(context, name)
+        )
+    cache = krb5.cc_new_unique(context, b"MEMORY")
+    krb5.cc_initialize(context, cache, tickets.client)
+    krb5.cc_store_cred(context, cache, tickets)
+    return context, cache
