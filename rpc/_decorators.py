@@ -149,8 +149,8 @@ def _marked(function: F, mark: MethodMark, body: Mapping[str, object]) -> F:
         )
     if hasattr(body.get(written.__name__), METHOD_MARK):
         raise SchemaError(
-            f"{written.__qualname__}: two methods have this name, and the second hides the first",
-            "rename one",
+            f"{written.__qualname__}: two methods have this name",
+            "rename one; the second hides the first",
         )
     setattr(function, METHOD_MARK, mark)
     return function

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from signetrpc.transport._protection import Protection
 
+from ._annotations import NAME
 from ._fields import doc_of
 from ._handlers import Handler, HandlerStyle, ServiceDefinition
 from ._methods import UnaryMethod
 from ._schema import MethodSchema, ServiceSchema
 from ._signatures import read_signature
-from ._types import NAME, TypeReader
+from ._types import TypeReader
 from .errors import SchemaError
 
 __all__ = ["METHOD_MARK", "MethodMark", "extract"]

@@ -10,7 +10,11 @@ import msgspec
 from ._schema import Tag
 from .errors import SchemaError
 
-__all__ = ["FoundField", "doc_of", "found_fields", "is_struct", "tag_of"]
+__all__ = ["NO_DEFAULT", "FoundField", "doc_of", "found_fields", "is_struct", "tag_of"]
+
+
+NO_DEFAULT = object()
+"""Stands in a `FoundField` for no default: a dataclass has MISSING for itself."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +23,12 @@ class FoundField:
 
     name: str
     type: object
-    default: object = dataclasses.MISSING
+    default: object = NO_DEFAULT
     omittable: bool = False
 
     @property
     def has_default(self) -> bool:
-        return self.default is not dataclasses.MISSING
+        return self.default is not NO_DEFAULT
 
 
 def found_fields(cls: type[object], where: str) -> Iterator[FoundField]:
@@ -52,6 +56,13 @@ def found_fields(cls: type[object], where: str) -> Iterator[FoundField]:
         return
     hints = typing.get_type_hints(cls, include_extras=True)
     if dataclasses.is_dataclass(cls):
+        for name, hint in hints.items():
+            if isinstance(hint, dataclasses.InitVar):
+                raise SchemaError(
+                    f"{where}, field {name!r} of {cls.__name__}: "
+                    "an InitVar is no field that could travel",
+                    "make it a field",
+                )
         for field in dataclasses.fields(cls):
             if not field.init:
                 raise SchemaError(
@@ -81,10 +92,11 @@ def _first_of(default: object, factory: object, missing: object) -> object:
     if default is not missing:
         return default
     for collection in _COLLECTIONS:
-        if factory is collection:
+        # list[int] makes lists too.
+        if factory is collection or typing.get_origin(factory) is collection:
             return collection()
     # Any other factory may return something else each time: callers must give it.
-    return dataclasses.MISSING
+    return NO_DEFAULT
 
 
 def is_struct(cls: type[object]) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from ._annotations import NAME, type_text
 from ._schema import Parameter, TypeNode
-from ._types import NAME, TypeReader, type_text
+from ._types import TypeReader
 from .errors import SchemaError
 
 __all__ = ["RESERVED", "Signature", "read_signature"]

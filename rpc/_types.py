@@ -6,18 +6,22 @@ names the place and the type. msgspec has the last word on which unions can be t
 apart, since it does the telling.
 """
 
-import datetime
-import decimal
 import enum
-import re
 import types
 import typing
-import uuid
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 
+from ._annotations import (
+    NAME,
+    class_of,
+    refused,
+    scalar_of,
+    type_text,
+    underlying,
+)
 from ._defaults import NotPlain, plain_default
 from ._fields import doc_of, found_fields, is_struct, tag_of
 from ._schema import (
@@ -42,39 +46,7 @@ from ._schema import (
 )
 from .errors import SchemaError
 
-__all__ = ["NAME", "TypeReader", "type_text"]
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-"""What methods, parameters, fields, types and members may be called."""
-
-_SCALARS: dict[object, Scalar] = {
-    int: Scalar.INT,
-    float: Scalar.FLOAT,
-    str: Scalar.STRING,
-    bytes: Scalar.BYTES,
-    bool: Scalar.BOOL,
-    None: Scalar.NONE,
-    type(None): Scalar.NONE,
-    datetime.datetime: Scalar.TIMESTAMP,
-    datetime.date: Scalar.DATE,
-    datetime.timedelta: Scalar.DURATION,
-    uuid.UUID: Scalar.UUID,
-    decimal.Decimal: Scalar.DECIMAL,
-}
-_TABLE = "docs/types.md lists the types that travel"
-_HINTS: dict[object, str] = {
-    Any: "write the type that the value really has",
-    object: "write the type that the value really has",
-    list: "write the items' type: list[str]",
-    tuple: "write the items' types: tuple[str, int] or tuple[str, ...]",
-    set: "write the items' type: set[str]",
-    frozenset: "write the items' type: frozenset[str]",
-    dict: "write the types of keys and values: dict[str, int]",
-    bytearray: "use bytes",
-    memoryview: "use bytes",
-    datetime.time: "use datetime.timedelta, or a text",
-    typing.Literal: "use an Enum",
-}
+__all__ = ["TypeReader"]
 
 
 class TypeReader:
@@ -155,21 +127,18 @@ class TypeReader:
                     waiting.extend(field.type for field in definition.fields)
 
     def _node(self, annotation: object, where: str) -> TypeNode:
-        annotation = _underlying(annotation)
-        try:
-            scalar = _SCALARS.get(annotation)
-        except TypeError:  # unhashable, so certainly no type
-            scalar = None
+        annotation = underlying(annotation)
+        scalar = scalar_of(annotation)
         if scalar is not None:
             return ScalarType(scalar=scalar)
         if typing.get_origin(annotation) is not None:
             return self._compound(annotation, where)
-        cls = _class(annotation)
+        cls = class_of(annotation)
         if cls is not None and issubclass(cls, enum.Enum):
             return self._named(cls, where, self._enum)
         if cls is not None and is_struct(cls):
             return self._named(cls, where, self._struct)
-        raise _refused(annotation, where)
+        raise refused(annotation, where)
 
     def _compound(self, annotation: object, where: str) -> TypeNode:
         origin = typing.get_origin(annotation)
@@ -180,7 +149,7 @@ class TypeReader:
             return ListType(item=self._node(arguments[0], where))
         if origin is set or origin is frozenset:
             item = self._node(arguments[0], where)
-            self._need_hashable(item, arguments[0], where, "item of a set")
+            self._need_hashable(item, arguments[0], where, "an item of a set")
             return SetType(item=item)
         if origin is tuple:
             if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -188,9 +157,9 @@ class TypeReader:
             return TupleType(items=tuple(self._node(each, where) for each in arguments))
         if origin is dict:
             key = self._node(arguments[0], where)
-            self._need_hashable(key, arguments[0], where, "key of a map")
+            self._need_hashable(key, arguments[0], where, "a key of a map")
             return MapType(key=key, value=self._node(arguments[1], where))
-        raise _refused(annotation, where)
+        raise refused(annotation, where)
 
     def _union(self, options: tuple[object, ...], where: str) -> TypeNode:
         nodes: list[TypeNode] = []
@@ -219,7 +188,7 @@ class TypeReader:
                 good = not isinstance(part, ListType | SetType | MapType)
             if not good:
                 raise SchemaError(
-                    f"{where}: type {type_text(annotation)} cannot be a {role}",
+                    f"{where}: type {type_text(annotation)} cannot be {role}",
                     "use scalars, enums or tuples of them; or a list of pairs",
                 )
 
@@ -318,51 +287,5 @@ def _parts(node: TypeNode) -> Iterator[TypeNode]:
         yield from _parts(child)
 
 
-def _class(annotation: object) -> type[object] | None:
-    return cast("type[object]", annotation) if isinstance(annotation, type) else None
-
-
-def _underlying(annotation: object) -> object:
-    """Return what an Annotated, a NewType or a type alias stands for."""
-    while True:
-        if typing.get_origin(annotation) is Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":  # Python 3.12 has it
-            annotation = getattr(annotation, "__value__", None)
-        else:
-            return annotation
-
-
-def _refused(annotation: object, where: str) -> SchemaError:
-    if isinstance(annotation, typing.ForwardRef | str):
-        return SchemaError(
-            f"{where}: cannot resolve {type_text(annotation)}",
-            "define it in the module before the service class",
-        )
-    origin = typing.get_origin(annotation)
-    hint = _TABLE
-    for candidate in (annotation, origin):
-        try:
-            hint = _HINTS.get(candidate, hint)
-        except TypeError:
-            continue
-    if isinstance(annotation, type) and annotation not in _HINTS:
-        for base in annotation.__mro__[1:-1]:
-            if base in _SCALARS:
-                hint = f"use {base.__name__}; subclasses do not survive the journey"
-    return SchemaError(f"{where}: type {type_text(annotation)} cannot travel", hint)
-
-
 def _full_name(cls: type[object]) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def type_text(annotation: object) -> str:
-    """Return an annotation as people write it, for messages."""
-    if isinstance(annotation, typing.ForwardRef):
-        return annotation.__forward_arg__
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return annotation.__name__
-    return repr(annotation).replace("typing.", "")

@@ -9,7 +9,7 @@ A handler raises `RpcError` to end its call with a status; a caller catches it a
 looks at `status`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from ._metadata import Metadata, MetadataInput, metadata
 from ._status import StatusCode
@@ -126,8 +126,9 @@ def rpc_error(
 
 
 def _restored(
-    cls: type[RpcError], args: Iterable[object], state: Mapping[str, object]
+    cls: type[RpcError], args: tuple[object, ...], state: Mapping[str, object]
 ) -> RpcError:
-    error = cls.__new__(cls, *args)
+    error = cls.__new__(cls)
+    error.args = args
     error.__dict__.update(state)
     return error

@@ -1,0 +1,89 @@
+"""A method made by hand, as stubs make it."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from signetrpc.rpc._methods import UnaryMethod
+from signetrpc.rpc._status import StatusCode
+from signetrpc.rpc.errors import RpcError, SchemaError
+from signetrpc.transport._protection import Protection
+
+
+class BalanceArguments(msgspec.Struct, forbid_unknown_fields=True):
+    account: str
+    at: datetime | None = None
+
+
+BALANCE = UnaryMethod[BalanceArguments, Decimal | None](
+    service="bank.Accounts",
+    name="balance",
+    protection=Protection.SIGN,
+    arguments=BalanceArguments,
+    result=Decimal | None,
+)
+
+
+def test_names() -> None:
+    assert BALANCE.full_name == "bank.Accounts/balance"
+    assert BALANCE.wire_name == b"\xb5bank.Accounts/balance"
+    assert (BALANCE.service, BALANCE.name) == ("bank.Accounts", "balance")
+    assert repr(BALANCE) == "<UnaryMethod bank.Accounts/balance SIGN>"
+
+
+def test_arguments_travel_as_a_map() -> None:
+    arguments = BalanceArguments("42")
+    body = BALANCE.encode_arguments(arguments)
+    assert body == b"\x82\xa7account\xa242\xa2at\xc0"
+    assert BALANCE.decode_arguments(body) == arguments
+    assert BALANCE.decode_arguments(b"\x81\xa7account\xa242") == arguments
+
+
+def test_results_travel_bare() -> None:
+    body = BALANCE.encode_result(Decimal("1.50"))
+    assert body == b"\xa41.50"
+    assert BALANCE.decode_result(body) == Decimal("1.50")
+    assert BALANCE.decode_result(b"\xc0") is None
+
+
+def test_misspelt_arguments_are_refused() -> None:
+    with pytest.raises(RpcError) as caught:
+        BALANCE.decode_arguments(b"\x81\xa7acount_\xa242")
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    assert caught.value.message == 'unknown argument "acount_"'
+
+
+def test_naive_timestamps_are_refused_where_there_can_be_any() -> None:
+    with pytest.raises(RpcError, match='argument "at": a timestamp without'):
+        BALANCE.encode_arguments(BalanceArguments("42", datetime(2026, 1, 2)))
+    assert BALANCE.encode_arguments(
+        BalanceArguments("42", datetime(2026, 1, 2, tzinfo=UTC))
+    )
+
+
+def test_unknown_fields_of_replies_are_ignored() -> None:
+    class Entry(msgspec.Struct):
+        x: int
+
+    method = UnaryMethod[BalanceArguments, Entry](
+        service="bank.Accounts",
+        name="entry",
+        protection=Protection.SEAL,
+        arguments=BalanceArguments,
+        result=Entry,
+    )
+    assert method.decode_result(b"\x82\xa1x\x01\xa3new\x02") == Entry(1)
+
+
+def test_types_that_cannot_travel_are_refused() -> None:
+    with pytest.raises(SchemaError, match="bank.Accounts.it: result: type object"):
+        UnaryMethod[BalanceArguments, Any](
+            service="bank.Accounts",
+            name="it",
+            protection=Protection.SEAL,
+            arguments=BalanceArguments,
+            result=object,
+        )
