@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import anyio
 
 from ._addresses import Address, parse_address
+from ._config import Limits, SessionConfig
 from ._credentials import ClientCredentials, TicketCache
 from ._driver import shake_hands
-from ._handshake import Limits, SessionConfig
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate import InitiatorContext
 from ._pipes import Pipe

@@ -106,11 +106,13 @@ class FrameDecoder:
             return self._next_of_partial()
         data, start = self._data, self._offset
         if len(data) - start < 8:
-            return self._keep_rest()
+            self._keep_rest()
+            return None
         kind, level, length = self._check(data, start)
         end = start + 8 + length
         if len(data) < end:
-            return self._keep_rest()
+            self._keep_rest()
+            return None
         self._offset = end
         return Frame(kind, level, data[start : start + 8], data[start + 8 : end])
 

@@ -15,10 +15,10 @@ from typing import Final
 import anyio
 
 from ._addresses import Address, TcpAddress, UnixAddress, parse_address
+from ._config import Limits, SessionConfig
 from ._connectors import Link
 from ._credentials import ServerCredentials
 from ._driver import shake_hands
-from ._handshake import Limits, SessionConfig
 from ._hello import ClientHello
 from ._loops import Loop, open_loop
 from ._negotiate import AcceptorFactory

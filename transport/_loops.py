@@ -9,7 +9,7 @@ A `Loop` owns the tasks spawned on it: they end when its `async with` block does
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from contextvars import Context
 from types import TracebackType
@@ -136,7 +136,7 @@ class AsyncioLoop:
 
 
 @asynccontextmanager
-async def open_loop() -> AsyncIterator[Loop]:
+async def open_loop() -> AsyncGenerator[Loop]:
     """Give the running backend's `Loop`; at the end its tasks are cancelled."""
     if sniffio.current_async_library() == "trio":
         from ._loops_trio import TrioLoop

@@ -6,12 +6,11 @@
     start_receiving()  push: every chunk goes to a callback, until the end
 
 Under asyncio a socket is a Protocol (`_pipes_asyncio`), under trio a bare socket
-(`_pipes_trio`); anything else comes as an anyio ByteStream.  `write` is synchronous so that
-no cancellation can fall between sealing a record and handing it over.
+(`_pipes_trio`); anything else comes as an anyio ByteStream.  `write` is synchronous so
+that no cancellation can fall between sealing a record and handing it over.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import anyio

@@ -165,8 +165,8 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
                     transport.write_eof()
                 while self._lost is None and await self.receive():
                     pass
-        except ConnectionClosed:
-            pass
+        except (ConnectionClosed, OSError):
+            pass  # it is gone already, which is what was wanted
         finally:
             transport.abort() if self._full else transport.close()
         with anyio.move_on_after(LINGER_SECONDS):

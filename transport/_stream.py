@@ -158,7 +158,9 @@ class SecureStream(TypedAttributeProvider):
         while True:
             match session.next_event():
                 case MessagesReceived(protection, messages):
-                    self._messages.extend(Message(data, protection) for data in messages)
+                    self._messages.extend(
+                        Message(data, protection) for data in messages
+                    )
                     return
                 case PeerClosed():
                     raise ConnectionClosed("the peer closed the session", clean=True)

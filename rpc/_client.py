@@ -1,0 +1,253 @@
+"""The client: the channel to one server, and `connect`."""
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import anyio
+import msgspec
+
+from signetrpc.transport import (
+    AuthenticationFailed,
+    ClientCredentials,
+    FrameTooLarge,
+    Identity,
+    ImpersonationLevel,
+    InsufficientProtection,
+    Protection,
+    SecurityPolicy,
+    TransportError,
+)
+from signetrpc.transport._addresses import parse_address
+from signetrpc.transport._connectors import Connector, NegotiateConnector
+from signetrpc.transport._loops import Loop, open_loop
+
+from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
+from ._backoff import Backoff
+from ._client_connection import ClientConnection
+from ._messages import encode_metadata
+from ._metadata import MetadataInput, metadata
+from ._methods import UnaryMethod
+from ._status import StatusCode
+from .errors import DeadlineExceeded, RpcError
+
+__all__ = ["DEFAULT_TIMEOUT", "Channel", "connect", "open_channel"]
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R")
+
+DEFAULT_TIMEOUT: Final = 60.0
+"""Seconds a call may take that names no timeout."""
+
+_DEFAULT_POLICY: Final = SecurityPolicy()
+
+
+class Channel:
+    """A client's way to one server.  Made by `connect`; used by generated stubs.
+
+    It reconnects by itself: the call that finds the connection gone opens another,
+    unless the last attempt failed so recently that the server is left alone.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        loop: Loop,
+        *,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ) -> None:
+        self._connector = connector
+        self._loop = loop
+        self._default_timeout = default_timeout
+        self._max_body_bytes = max_body_bytes
+        self._connection: ClientConnection | None = None
+        self._connecting = anyio.Lock()
+        self._backoff = Backoff(random.random)
+        self._failure: RpcError | None = None
+        self._closed = False
+
+    @property
+    def peer(self) -> Identity:
+        """Who the server is, as far as it proved it; see `Identity.mutual`."""
+        assert self._connection is not None
+        return self._connection.established.peer
+
+    @property
+    def minimum_protection(self) -> Protection:
+        """The lowest level of anything on the last connection."""
+        assert self._connection is not None
+        return self._connection.established.minimum
+
+    async def unary(
+        self,
+        method: UnaryMethod[A, R],
+        arguments: A,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> R:
+        """Call a method: one request, one reply.
+
+        Cancelling the caller's scope cancels the call.
+
+        Args:
+            method: What to call.
+            arguments: Its arguments.
+            timeout: Seconds the call may take; None for the channel's default.
+            metadata: Pairs to send along.
+            protection: A level to raise the call to.  A method's own level is never
+                lowered.
+
+        Returns:
+            The result, of the method's type.
+
+        Raises:
+            RpcError: The call ended with another status than OK.
+            DeadlineExceeded: Its time ran out.
+            ValueError: The metadata breaks a rule.
+        """
+        seconds = self._default_timeout if timeout is None else timeout
+        body = method.encode_arguments(arguments)
+        check_size(len(body), self._max_body_bytes, "arguments")
+        pairs = b"\xc0" if metadata is None else _encoded(metadata)
+        level = method.protection
+        if protection is not None and protection > level:
+            level = protection
+        if seconds <= 0:
+            raise DeadlineExceeded
+        connection = self._connection
+        if connection is None or not connection.usable:
+            start = self._loop.time()
+            connection = await self._reconnect(seconds)
+            seconds -= self._loop.time() - start
+        try:
+            reply = await connection.call(method.wire_name, level, body, seconds, pairs)
+        except (InsufficientProtection, FrameTooLarge) as error:
+            raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+        return method.decode_result(reply)
+
+    async def _reconnect(self, seconds: float) -> ClientConnection:
+        with anyio.move_on_after(seconds):
+            async with self._connecting:
+                connection = self._connection
+                if connection is not None and connection.usable:
+                    return connection
+                return await self._connect_again()
+        raise DeadlineExceeded(f"no connection within {seconds:g} seconds")
+
+    async def _connect_again(self) -> ClientConnection:
+        if self._closed:
+            raise RpcError(StatusCode.CANCELLED, "the channel is closed")
+        wait = self._backoff.wait(self._loop.time())
+        if wait > 0 and self._failure is not None:
+            raise RpcError(
+                self._failure.status,
+                f"{self._failure.message}; next attempt in {wait:.1f} seconds",
+            )
+        try:
+            return await self.open()
+        except TransportError as error:
+            self._failure = _connect_error(error)
+            raise self._failure from error
+
+    async def open(self) -> ClientConnection:
+        """Open a connection now.
+
+        Raises:
+            TransportError: As `Connector.connect`.
+        """
+        try:
+            link = await self._connector.connect()
+        except TransportError:
+            self._backoff.failed(self._loop.time())
+            raise
+        self._backoff.succeeded()
+        connection = ClientConnection(
+            self._loop, link, max_body_bytes=self._max_body_bytes
+        )
+        connection.start()
+        self._connection = connection
+        return connection
+
+    async def aclose(self) -> None:
+        """Close the connection.  Calls under way end with UNAVAILABLE."""
+        self._closed = True
+        if self._connection is not None:
+            await self._connection.aclose()
+
+
+def _encoded(given: MetadataInput) -> bytes:
+    return encode_metadata(metadata(given))
+
+
+def _connect_error(error: TransportError) -> RpcError:
+    match error:
+        case AuthenticationFailed():
+            return RpcError(StatusCode.UNAUTHENTICATED, str(error))
+        case InsufficientProtection():
+            return RpcError(StatusCode.FAILED_PRECONDITION, str(error))
+        case _:
+            return RpcError(StatusCode.UNAVAILABLE, str(error))
+
+
+@asynccontextmanager
+async def connect(
+    target: str,
+    *,
+    credentials: ClientCredentials | None = None,
+    policy: SecurityPolicy = _DEFAULT_POLICY,
+    service_principal: str | None = None,
+    impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE,
+    default_timeout: float = DEFAULT_TIMEOUT,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+) -> AsyncGenerator[Channel]:
+    r"""Connect to a server and give the channel.
+
+        async with connect("files.example.com:7420") as channel:
+            client = AccountsClient(channel)
+
+    Connected on entry; reconnecting afterwards.
+
+    Args:
+        target: `host:port`, `tcp://host:port` or `unix:///path`.
+        credentials: None for the Kerberos tickets of the signed-in user.
+        policy: What to demand of the connection.
+        service_principal: `host/name` of the service.  None makes it of the host name
+            as typed; an IP address or a unix socket needs it for Kerberos.
+        impersonation: What the server may do with the caller's identity.
+        default_timeout: Seconds for calls that name no timeout.
+        max_body_bytes: The longest arguments to send and reply to take.
+
+    Raises:
+        ConnectFailed: Nobody answered.
+        HandshakeError: No session came about; see `AuthenticationFailed.reason`.
+        ConnectionClosed: The peer went away during the handshake.
+        RemoteProtocolError: The peer speaks something else.
+        ValueError: The target is no address.
+    """
+    connector = NegotiateConnector(
+        parse_address(target),
+        credentials=credentials,
+        policy=policy,
+        service_principal=service_principal,
+        impersonation=impersonation,
+    )
+    async with open_channel(
+        connector, default_timeout=default_timeout, max_body_bytes=max_body_bytes
+    ) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def open_channel(connector: Connector, **options: Any) -> AsyncGenerator[Channel]:
+    """Connect by any connector and give the channel; see `connect`."""
+    async with open_loop() as loop:
+        channel = Channel(connector, loop, **options)
+        try:
+            await channel.open()
+            yield channel
+        finally:
+            await channel.aclose()

@@ -1,0 +1,224 @@
+"""The client's end of a connection: the table of calls under way.
+
+Each call is an entry with the level it is pinned to and a waiter; no task, scope or
+event of its own.  Whatever ends a call (an answer, its deadline, its caller's
+cancellation, the connection's end) takes the entry out, once.
+"""
+
+from typing import Final
+
+from signetrpc.transport import (
+    ConnectionClosed,
+    Protection,
+    RemoteProtocolError,
+    TransportError,
+)
+from signetrpc.transport._connectors import Link
+from signetrpc.transport._loops import Loop, Waiter
+
+from ._assembly import Assemblies
+from ._connection import Connection
+from ._messages import (
+    PART_BYTES,
+    Message,
+    Part,
+    Reply,
+    Status,
+    encode_call,
+    encode_cancel,
+    parts_of,
+)
+from ._metadata import metadata
+from ._status import StatusCode
+from .errors import DeadlineExceeded, RpcError, rpc_error
+
+__all__ = ["ClientConnection"]
+
+_LAST_CALL_ID: Final = 0xFFFFFFFF
+
+
+class _PendingCall:
+    """A call under way: the level it is pinned to, and who waits."""
+
+    __slots__ = ("level", "waiter")
+
+    def __init__(self, level: Protection, waiter: "Waiter[bytes | RpcError]") -> None:
+        self.level = level
+        self.waiter = waiter
+
+
+class ClientConnection(Connection):
+    """A connection with calls under way."""
+
+    def __init__(self, loop: Loop, link: Link, *, max_body_bytes: int) -> None:
+        super().__init__(loop, link)
+        self._calls: dict[int, _PendingCall] = {}
+        self._next_id = 1
+        self._max_body_bytes = max_body_bytes
+        self._assemblies = Assemblies(max_body_bytes, "reply")
+
+    def start(self) -> None:
+        """Begin to receive, and see to the end."""
+        super().start()
+        self._loop.spawn(self._close_when_ended())
+
+    async def _close_when_ended(self) -> None:
+        await self.wait_ended()
+        await self.aclose()
+
+    @property
+    def usable(self) -> bool:
+        """True if a call can be started here."""
+        return (
+            self._ended is None
+            and self._next_id <= _LAST_CALL_ID
+            and not self._session.exhausted
+        )
+
+    async def call(
+        self,
+        method: bytes,
+        level: Protection,
+        body: bytes,
+        timeout: float,
+        metadata: bytes,
+    ) -> bytes:
+        """Make a call and return the body of its reply.
+
+        Args:
+            method: The full name in msgpack.
+            level: The least level of every message of the call.
+            body: The arguments.
+            timeout: Seconds.
+            metadata: From `encode_metadata`.
+
+        Raises:
+            RpcError: It ended otherwise.
+            InsufficientProtection: The connection cannot give the level.
+        """
+        if self._pipe.congested:
+            await self._drain()
+        if level < self.established.minimum:
+            level = self.established.minimum
+        call_id = self._next_id
+        waiter = self._loop.waiter()
+        self._write_call(call_id, level, method, timeout, metadata, body)
+        self._next_id = call_id + 1
+        self._calls[call_id] = _PendingCall(level, waiter)
+        self._set_deadline(call_id, self._loop.time() + timeout)
+        if len(self._calls) == 1:
+            self._flush()
+        else:
+            self._flush_soon()
+        try:
+            outcome = await waiter
+        finally:
+            if call_id in self._calls:  # cancelled
+                self._abandon(call_id)
+        if type(outcome) is bytes:
+            return outcome
+        raise outcome
+
+    async def _drain(self) -> None:
+        try:
+            await self._pipe.drain()
+        except ConnectionClosed as error:
+            raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
+
+    def _write_call(
+        self,
+        call_id: int,
+        level: Protection,
+        method: bytes,
+        timeout: float,
+        metadata: bytes,
+        body: bytes,
+    ) -> None:
+        if self._ended is not None:
+            raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
+        if len(body) <= PART_BYTES:
+            self._send(encode_call(call_id, method, timeout, metadata, body), level)
+            return
+        head = body[:PART_BYTES]
+        self._send(encode_call(call_id, method, timeout, metadata, head, True), level)
+        for part in parts_of(call_id, body):
+            self._send(part, level)
+
+    def _abandon(self, call_id: int) -> None:
+        call = self._take(call_id)
+        if self._ended is None:
+            self._send(encode_cancel(call_id), call.level)
+            self._flush_soon()
+
+    def _take(self, call_id: int) -> _PendingCall:
+        self._deadlines.discard(call_id)
+        self._assemblies.discard(call_id)
+        return self._calls.pop(call_id)
+
+    def _receive(self, message: Message, level: Protection) -> None:
+        if not isinstance(message, Reply | Part | Status):
+            raise RemoteProtocolError(f"{type(message).__name__} from a server")
+        call_id = message.id
+        call = self._calls.get(call_id)
+        if call is None:
+            if call_id >= self._next_id:
+                raise RemoteProtocolError(f"an answer to call {call_id}, never made")
+            return  # cancelled or expired here meanwhile
+        if level < call.level:
+            raise RemoteProtocolError(
+                f"an answer at level {level.name} to a call at {call.level.name}"
+            )
+        outcome: bytes | RpcError | None
+        match message:
+            case Reply(more=False, body=body) if call_id not in self._assemblies:
+                outcome = body
+            case Reply(more=more, body=body):
+                if call_id in self._assemblies:
+                    raise RemoteProtocolError(f"a second reply to call {call_id}")
+                outcome = self._assemble(call_id, body, more)
+            case Part(more=more, chunk=chunk):
+                if call_id not in self._assemblies:
+                    raise RemoteProtocolError(f"a part of no reply to call {call_id}")
+                outcome = self._assemble(call_id, chunk, more)
+            case Status():
+                outcome = _error_of(message)
+        if outcome is not None:
+            self._take(call_id).waiter.set_result(outcome)
+
+    def _assemble(
+        self, call_id: int, piece: bytes, more: bool
+    ) -> bytes | RpcError | None:
+        try:
+            if not more:
+                return self._assemblies.finish(call_id, piece)
+            self._assemblies.add(call_id, piece)
+        except RpcError as error:
+            call = self._calls[call_id]
+            self._send(encode_cancel(call_id), call.level)
+            self._flush_soon()
+            return error
+        return None
+
+    def _expire(self, call_id: int) -> None:
+        call = self._calls.pop(call_id)
+        self._assemblies.discard(call_id)
+        self._send(encode_cancel(call_id), call.level)
+        self._flush_soon()
+        if not call.waiter.done():
+            call.waiter.set_result(DeadlineExceeded())
+
+    def _lost(self, error: TransportError) -> None:
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            if not call.waiter.done():
+                call.waiter.set_result(
+                    RpcError(StatusCode.UNAVAILABLE, f"the connection ended: {error}")
+                )
+
+
+def _error_of(message: Status) -> RpcError:
+    try:
+        trailers = metadata(message.trailers)
+    except ValueError as error:
+        raise RemoteProtocolError(f"malformed trailers: {error}") from error
+    return rpc_error(StatusCode(message.code), message.message, trailers)

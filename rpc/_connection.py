@@ -1,0 +1,211 @@
+"""One connection under calls: an open session, its pipe, and when to write.
+
+Messages are handled where the event loop delivers the bytes.  Writing waits for
+company: with other calls under way, the messages of one loop turn are joined into
+one record and one write; alone, a message goes at once.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from typing import Final
+
+import anyio
+
+from signetrpc.transport import (
+    ConnectionClosed,
+    Protection,
+    RemoteProtocolError,
+    TransportError,
+)
+from signetrpc.transport._connectors import Link
+from signetrpc.transport._events import MessagesReceived, PeerClosed
+from signetrpc.transport._loops import Loop, Timer, Waiter
+from signetrpc.transport._session import SessionState
+
+from ._deadline import Deadlines
+from ._messages import Message, decode_message
+
+__all__ = ["Connection"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
+
+
+class Connection(ABC):
+    """What both ends of a connection have in common.
+
+    Subclasses handle messages (`_receive`), the end (`_lost`) and deadlines
+    (`_expire`).
+    """
+
+    def __init__(self, loop: Loop, link: Link) -> None:
+        self._loop = loop
+        self._pipe = link.pipe
+        self._session = link.session
+        self.established = link.session.established
+        self._deadlines = Deadlines()
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._flushing = False
+        self._processing = False
+        self._draining = False
+        self._ended: TransportError | None = None
+        self._waiting: Waiter[None] | None = None
+        self._closed: anyio.Event | None = None
+
+    # What subclasses define.
+
+    @abstractmethod
+    def _receive(self, message: Message, level: Protection) -> None:
+        """Handle one message.
+
+        Raises:
+            TransportError: It ends the connection.
+        """
+
+    @abstractmethod
+    def _lost(self, error: TransportError) -> None:
+        """Fail every call: the connection has ended."""
+
+    @abstractmethod
+    def _expire(self, call_id: int) -> None:
+        """End a call whose deadline has passed."""
+
+    # Receiving.
+
+    def start(self) -> None:
+        """Begin to receive; what came with the handshake is handled at once."""
+        self._process()
+        if self._ended is None:
+            self._pipe.start_receiving(self._loop, self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the pipe."""
+        if self._ended is None:
+            self._session.receive_data(data)
+            self._process()
+
+    def pipe_ended(self, error: ConnectionClosed | None) -> None:
+        """Take note that the pipe has ended."""
+        if self._ended is not None:
+            return
+        if error is not None:
+            self._end(error)
+        else:
+            self._session.receive_eof()
+            self._process()
+
+    def _process(self) -> None:
+        next_event = self._session.next_event
+        self._processing = True
+        try:
+            while (event := next_event()) is not None:
+                if type(event) is MessagesReceived:
+                    level = event.protection
+                    for message in event.messages:
+                        self._receive(decode_message(message), level)
+                elif type(event) is PeerClosed:
+                    raise ConnectionClosed("the peer closed the session", clean=True)
+        except TransportError as error:
+            self._end(error)
+        except Exception:
+            # A bug of ours must not take other connections with it.
+            _log.exception("handling a message of %s", self.established.peer)
+            self._end(RemoteProtocolError("a message could not be handled"))
+        finally:
+            self._processing = False
+        if self._flushing:
+            self._flush()  # what was answered on the spot, as one record
+
+    # Sending.
+
+    def _send(self, message: bytes, level: Protection) -> None:
+        self._session.send(message, level)
+
+    def _flush(self) -> None:
+        """Seal what waits and write it, now."""
+        self._flushing = False
+        if self._ended is not None:
+            return
+        try:
+            data = self._session.data_to_send()
+        except Exception as error:
+            _log.exception("sealing for %s", self.established.peer)
+            self._end(ConnectionClosed(f"sealing failed: {error}", clean=False))
+            return
+        if data:
+            self._pipe.write(data)
+
+    def _flush_soon(self) -> None:
+        """Seal and write in the loop's next turn, with whatever joins until then."""
+        if not self._flushing:
+            self._flushing = True
+            if not self._processing:  # else at the end of the batch
+                self._loop.call_soon(self._flush)
+
+    # Time.
+
+    def _set_deadline(self, call_id: int, when: float) -> None:
+        self._deadlines.add(call_id, when)
+        if self._timer is None or when < self._timer_at:
+            self._arm(when)
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        for call_id in self._deadlines.expired(self._loop.time()):
+            self._expire(call_id)
+        when = self._deadlines.next_timeout()
+        if when is not None and self._ended is None:
+            self._arm(when)
+
+    # Ending.
+
+    @property
+    def ended(self) -> TransportError | None:
+        """Why the connection has ended, or None while it has not."""
+        return self._ended
+
+    def _end(self, error: TransportError) -> None:
+        if self._ended is not None:
+            return
+        self._flush()
+        self._ended = error
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._lost(error)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def wait_ended(self) -> TransportError:
+        """Wait until the connection has ended and return why."""
+        while self._ended is None:
+            self._waiting = self._loop.waiter()
+            await self._waiting
+        return self._ended
+
+    async def aclose(self) -> None:
+        """Send CLOSE if the session still stands, and close the pipe.
+
+        Several tasks may call it; all return when the pipe is closed.
+        """
+        with anyio.CancelScope(shield=True):
+            if self._closed is not None:
+                await self._closed.wait()
+                return
+            self._closed = anyio.Event()
+            try:
+                if self._session.state in (SessionState.OPEN, SessionState.CLOSED):
+                    self._session.close()
+                    self._pipe.write(self._session.data_to_send())
+                    self._end(ConnectionClosed("closed by this end", clean=True))
+                else:
+                    self._pipe.abort()
+                await self._pipe.aclose()
+            finally:
+                self._closed.set()

@@ -1,0 +1,334 @@
+"""The server's end of a connection: calls arrive, run and are answered.
+
+The level of a call is decided when it arrives and pinned: the highest of what its
+method declares, what the session demands and what the caller asked by the level of
+the CALL.  Nothing of a call below its method's level runs.
+"""
+
+import logging
+from collections.abc import Coroutine, Mapping
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+
+from signetrpc.transport import (
+    ANONYMOUS,
+    Protection,
+    RemoteProtocolError,
+    TransportError,
+)
+from signetrpc.transport._connectors import Link
+from signetrpc.transport._loops import Loop, Task
+
+from ._assembly import Assemblies, check_size
+from ._connection import Connection
+from ._context import CURRENT, CallContext
+from ._handlers import BoundHandler, Handler, HandlerStyle
+from ._messages import (
+    PART_BYTES,
+    Call,
+    Cancel,
+    Message,
+    Part,
+    encode_metadata,
+    encode_reply,
+    encode_status,
+    parts_of,
+)
+from ._metadata import Metadata, metadata
+from ._status import StatusCode
+from .errors import DeadlineExceeded, RpcError
+
+__all__ = ["Endpoint", "ServerConnection", "Serving"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A method bound to the object that serves it."""
+
+    handler: Handler
+    function: BoundHandler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What all connections of a server share."""
+
+    endpoints: Mapping[str, Endpoint]
+    max_body_bytes: int
+    max_calls: int
+    threads: anyio.CapacityLimiter
+
+
+class _RunningCall:
+    """A call that has arrived and not ended."""
+
+    __slots__ = ("context", "endpoint", "id", "level", "task")
+
+    def __init__(
+        self, call_id: int, level: Protection, endpoint: Endpoint, context: CallContext
+    ) -> None:
+        self.id = call_id
+        self.level = level
+        self.endpoint = endpoint
+        self.context = context
+        self.task: Task | None = None
+
+
+class ServerConnection(Connection):
+    """A connection with its running calls."""
+
+    def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
+        super().__init__(loop, link)
+        self._serving = serving
+        self._calls: dict[int, _RunningCall] = {}
+        self._last_id = 0
+        self._assemblies = Assemblies(serving.max_body_bytes, "arguments")
+        self._peer = self.established.peer
+
+    # Messages.
+
+    def _receive(self, message: Message, level: Protection) -> None:
+        match message:
+            case Call():
+                self._receive_call(message, level)
+            case Part(id=call_id) | Cancel(id=call_id):
+                call = self._calls.get(call_id)
+                if call is None:
+                    if call_id > self._last_id:
+                        raise RemoteProtocolError(
+                            f"{type(message).__name__} for call {call_id}, never made"
+                        )
+                elif level < call.level:
+                    raise RemoteProtocolError(
+                        f"{type(message).__name__} at level {level.name} for a call "
+                        f"at {call.level.name}"
+                    )
+                elif isinstance(message, Part):
+                    self._receive_part(call, message)
+                else:
+                    self._stop(call)
+            case _:
+                raise RemoteProtocolError(f"{type(message).__name__} from a client")
+
+    def _receive_call(self, message: Call, level: Protection) -> None:
+        call_id = message.id
+        if call_id <= self._last_id:
+            raise RemoteProtocolError(f"call {call_id} after call {self._last_id}")
+        self._last_id = call_id
+        endpoint = self._serving.endpoints.get(message.method)
+        try:
+            pairs = () if message.metadata is None else metadata(message.metadata)
+            if endpoint is None:
+                raise RpcError(
+                    StatusCode.UNIMPLEMENTED, f"no method {message.method!r} here"
+                )
+            declared = endpoint.handler.method.protection
+            if level < declared:
+                level, asked = declared, level
+                raise RpcError(
+                    StatusCode.PERMISSION_DENIED,
+                    f"{message.method} demands level {declared.name}; "
+                    f"the call came at {asked.name}",
+                )
+            if len(self._calls) >= self._serving.max_calls:
+                raise RpcError(
+                    StatusCode.RESOURCE_EXHAUSTED,
+                    f"{len(self._calls)} calls under way on this connection, "
+                    f"limit {self._serving.max_calls}",
+                )
+        except RpcError as error:
+            self._refuse(call_id, level, error)
+            return
+        except ValueError as error:
+            raise RemoteProtocolError(f"malformed metadata: {error}") from error
+        timeout = message.timeout_us
+        now = self._loop.time
+        deadline = None if timeout is None else now() + timeout * 1e-6
+        context = CallContext(
+            method=message.method,
+            caller=self._peer if level else ANONYMOUS,
+            protection=level,
+            metadata=pairs,
+            deadline=deadline,
+            time=now,
+        )
+        call = _RunningCall(call_id, level, endpoint, context)
+        self._calls[call_id] = call
+        if deadline is not None:
+            self._set_deadline(call_id, deadline)
+        if message.more:
+            self._assemble(call, message.body, True)
+        else:
+            self._run(call, message.body)
+
+    def _receive_part(self, call: _RunningCall, message: Part) -> None:
+        if call.id not in self._assemblies:
+            raise RemoteProtocolError(f"a part after the arguments of call {call.id}")
+        self._assemble(call, message.chunk, message.more)
+
+    def _assemble(self, call: _RunningCall, piece: bytes, more: bool) -> None:
+        try:
+            if more:
+                self._assemblies.add(call.id, piece)
+                return
+            body = self._assemblies.finish(call.id, piece)
+        except RpcError as error:
+            self._fail(call, error)
+            return
+        self._run(call, body)
+
+    # Running.
+
+    def _run(self, call: _RunningCall, body: bytes) -> None:
+        handler = call.endpoint.handler
+        try:
+            arguments = handler.method.decode_arguments(body)
+        except RpcError as error:
+            self._fail(call, error)
+            return
+        except Exception as error:
+            self._fail(call, self._unexpected(call, error))
+            return
+        context = copy_context()
+        context.run(CURRENT.set, call.context)
+        match handler.style:
+            case HandlerStyle.INLINE:
+                try:
+                    result = context.run(call.endpoint.function, arguments)
+                except Exception as error:
+                    self._fail(call, self._unexpected(call, error))
+                else:
+                    self._reply(call, result)
+            case HandlerStyle.ASYNC:
+                self._start(call, self._await(call, arguments), context)
+            case HandlerStyle.THREAD:
+                self._start(call, self._await_thread(call, arguments), context)
+
+    def _start(
+        self, call: _RunningCall, run: Coroutine[Any, Any, None], context: Context
+    ) -> None:
+        call.task = self._loop.spawn(run, context)
+
+    async def _await(self, call: _RunningCall, arguments: Any) -> None:
+        try:
+            result = await call.endpoint.function(arguments)
+        except Exception as error:
+            self._fail(call, self._unexpected(call, error))
+        else:
+            self._reply(call, result)
+
+    async def _await_thread(self, call: _RunningCall, arguments: Any) -> None:
+        try:
+            result = await anyio.to_thread.run_sync(
+                call.endpoint.function, arguments, limiter=self._serving.threads
+            )
+        except Exception as error:
+            self._fail(call, self._unexpected(call, error))
+        else:
+            self._reply(call, result)
+
+    def _unexpected(self, call: _RunningCall, error: Exception) -> RpcError:
+        """Return what the caller learns of an exception."""
+        if isinstance(error, RpcError):
+            return error
+        _log.error(
+            "%s failed for %s",
+            call.context.method,
+            call.context.caller,
+            exc_info=error,
+        )
+        return RpcError(StatusCode.INTERNAL, "the handler failed")
+
+    # Answering.
+
+    def _reply(self, call: _RunningCall, result: Any) -> None:
+        if call.id not in self._calls:
+            return  # cancelled, or out of time
+        try:
+            body = call.endpoint.handler.method.encode_result(result)
+            check_size(len(body), self._serving.max_body_bytes, "reply")
+        except Exception as error:
+            if isinstance(error, RpcError):
+                _log.error("the result of %s: %s", call.context.method, error.message)
+            self._fail(call, self._unexpected(call, error))
+            return
+        self._forget(call)
+        if self._ended is not None:
+            return
+        trailers = encode_metadata(call.context.trailers)
+        if len(body) <= PART_BYTES:
+            self._send(encode_reply(call.id, trailers, body), call.level)
+        else:
+            head = body[:PART_BYTES]
+            self._send(encode_reply(call.id, trailers, head, True), call.level)
+            for part in parts_of(call.id, body):
+                self._send(part, call.level)
+        self._flush_answer()
+
+    def _fail(self, call: _RunningCall, error: RpcError) -> None:
+        if call.id in self._calls:
+            self._forget(call)
+            trailers = error.trailers or call.context.trailers
+            self._refuse(call.id, call.level, error, trailers)
+
+    def _refuse(
+        self,
+        call_id: int,
+        level: Protection,
+        error: RpcError,
+        trailers: Metadata = (),
+    ) -> None:
+        if self._ended is None:
+            status = encode_status(call_id, error.status, error.message, trailers)
+            self._send(status, max(level, self.established.minimum))
+            self._flush_answer()
+
+    def _flush_answer(self) -> None:
+        if self._calls or self._processing:
+            self._flush_soon()
+        else:
+            self._flush()
+        if self._pipe.congested and not self._draining:
+            # A client that does not read its answers is not read from.
+            self._draining = True
+            self._pipe.pause_receiving()
+            self._loop.spawn(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            await self._pipe.drain()
+        except TransportError:
+            return  # the receiving side learns of it
+        finally:
+            self._draining = False
+        self._pipe.resume_receiving()
+
+    # Ending.
+
+    def _forget(self, call: _RunningCall) -> None:
+        del self._calls[call.id]
+        self._deadlines.discard(call.id)
+
+    def _stop(self, call: _RunningCall) -> None:
+        self._forget(call)
+        self._assemblies.discard(call.id)
+        if call.task is not None:
+            call.task.cancel()
+
+    def _expire(self, call_id: int) -> None:
+        call = self._calls.get(call_id)
+        if call is not None:
+            self._fail(call, DeadlineExceeded())
+            self._assemblies.discard(call_id)
+            if call.task is not None:
+                call.task.cancel()
+
+    def _lost(self, error: TransportError) -> None:
+        for call in list(self._calls.values()):
+            self._stop(call)
