@@ -1,0 +1,150 @@
+"""The public names, in full: a change of this list is a change of the interface.
+
+Public are the three packages and each module without a leading underscore, with what
+their `__all__` says.
+"""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PUBLIC: dict[str, set[str]] = {
+    "signetrpc.idl": set(),
+    "signetrpc.rpc": {
+        "AccountFile",
+        "BlockingChannel",
+        "CallContext",
+        "Channel",
+        "ClientCredentials",
+        "DeadlineExceeded",
+        "Identity",
+        "ImpersonationLevel",
+        "Keytab",
+        "Mechanism",
+        "Metadata",
+        "MetadataInput",
+        "Password",
+        "Protection",
+        "RpcError",
+        "SchemaError",
+        "SecurityPolicy",
+        "Server",
+        "ServerCredentials",
+        "StatusCode",
+        "TicketCache",
+        "UnaryMethod",
+        "connect",
+        "connect_blocking",
+        "current_call",
+        "current_caller",
+        "method",
+        "service",
+    },
+    "signetrpc.rpc.errors": {
+        "DeadlineExceeded",
+        "RpcError",
+        "SchemaError",
+        "rpc_error",
+    },
+    "signetrpc.transport": {
+        "ANONYMOUS",
+        "AccountFile",
+        "AuthenticationFailed",
+        "BusyError",
+        "ClientCredentials",
+        "ConnectFailed",
+        "ConnectionClosed",
+        "Connector",
+        "ContextFacts",
+        "FailureReason",
+        "FrameTooLarge",
+        "HandshakeError",
+        "HandshakeTimeout",
+        "Identity",
+        "ImpersonationLevel",
+        "InsufficientProtection",
+        "IntegrityError",
+        "Keytab",
+        "Limits",
+        "Listener",
+        "LocalProtocolError",
+        "Mechanism",
+        "Message",
+        "NegotiateConnector",
+        "NegotiationProtocol",
+        "NtlmFacts",
+        "Password",
+        "Protection",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "SecureStream",
+        "SecureStreamAttribute",
+        "SecurityContext",
+        "SecurityPolicy",
+        "ServerCredentials",
+        "TicketCache",
+        "TransportError",
+        "Unwrapped",
+        "connect_stream",
+        "listen",
+    },
+    "signetrpc.transport.errors": {
+        "AuthenticationFailed",
+        "BusyError",
+        "ConnectFailed",
+        "ConnectionClosed",
+        "FailureReason",
+        "FrameTooLarge",
+        "HandshakeError",
+        "HandshakeTimeout",
+        "InsufficientProtection",
+        "IntegrityError",
+        "LocalProtocolError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "TransportError",
+    },
+    "signetrpc.transport.testing": {
+        "ScriptedContext",
+        "drain",
+        "pump",
+        "scripted_facts",
+    },
+}
+
+
+def _public_modules() -> set[str]:
+    modules: set[str] = set()
+    for folder in ("transport", "rpc", "idl"):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            if not any(part.startswith("_") for part in parts):
+                modules.add(".".join(("signetrpc", *parts)))
+    return modules
+
+
+def test_every_public_module_is_listed() -> None:
+    assert _public_modules() == set(PUBLIC)
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_a_module_offers_exactly_the_names_listed(module: str) -> None:
+    assert set(importlib.import_module(module).__all__) == PUBLIC[module]
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_names_are_sorted_and_documented(module: str) -> None:
+    imported = importlib.import_module(module)
+    assert imported.__doc__
+    assert list(imported.__all__) == sorted(imported.__all__)
+    for name in imported.__all__:
+        value = getattr(imported, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            # A dataclass without a docstring is given its signature as one.
+            documented = value.__doc__ and not value.__doc__.startswith(f"{name}(")
+            assert documented, f"{module}.{name}"
