@@ -55,7 +55,10 @@ _INITIATOR: Final[dict[int, _Row]] = {
     154: (FailureReason.NO_KDC, "no KDC is known for the realm: see krb5.conf"),
     156: (FailureReason.NO_KDC, "no KDC could be reached"),
     220: (FailureReason.NO_KDC, "the KDC's address could not be resolved"),
-    141: (FailureReason.NO_CREDENTIALS, "the ticket cache has no ticket for this"),
+    141: (
+        FailureReason.NO_CREDENTIALS,
+        "the ticket cache has no such tickets: run kinit",
+    ),
     195: (FailureReason.NO_CREDENTIALS, "no ticket cache: run kinit"),
     181: (FailureReason.NO_CREDENTIALS, "the keytab has no key for {user}"),
     224: (FailureReason.NO_CREDENTIALS, "krb5.conf names no default realm"),
@@ -112,10 +115,7 @@ def convert(
     if row is None and reading:
         row = (FailureReason.MALFORMED, "the peer's token could not be understood")
     if row is None:
-        row = (
-            FailureReason.NO_CREDENTIALS,
-            "the credentials could not be used ({kind})",
-        )
+        row = (FailureReason.NO_CREDENTIALS, "the credentials cannot be used ({kind})")
     reason, text = row
     words = {
         "user": repr(situation.user) if situation.user else "the client",
@@ -130,9 +130,13 @@ def _known(error: Exception, situation: Situation) -> _Row | None:
     minors = _INITIATOR if initiator else _ACCEPTOR
     majors = _MAJOR | (_MAJOR_INITIATOR if initiator else _MAJOR_ACCEPTOR)
     major, minor = _codes(error)
-    row = minors.get(minor - _BASE) if minor is not None else None
+    offset = None if minor is None else minor - _BASE
+    row = None if offset is None else minors.get(offset)
     if row is None and major is not None:
         row = majors.get(major >> 16 & 0xFF)
+    if row is None and offset is not None and 0 < offset < 128:
+        # What RFC 4120 numbers and nobody is likely to see.
+        row = (FailureReason.REFUSED, f"Kerberos refused it, with error {offset}")
     return row
 
 
