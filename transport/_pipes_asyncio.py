@@ -5,6 +5,7 @@ parsed, unsealed and dispatched where the event loop delivers it.
 """
 
 import asyncio
+from typing import cast
 
 import anyio
 
@@ -35,8 +36,8 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transport is one by its methods, not by its class.
+        self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._write = transport.write
 

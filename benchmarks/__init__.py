@@ -1,0 +1,1 @@
+"""Benchmarks: peers and product interleaved in one run, printed as ratios."""

@@ -1,0 +1,149 @@
+"""Runs subjects interleaved, each end in a process of its own, and keeps medians."""
+
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.support.grpc_aio import make_certificate
+from benchmarks.support.workload import Load
+from tests.support.kdc import Kdc
+
+__all__ = ["Subject", "environment", "interleave"]
+
+_ROOT = Path(__file__).parents[2]
+_SECONDS_MORE = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Something to measure.
+
+    Attributes:
+        name: As printed.
+        options: For `benchmarks.support.subject`.
+    """
+
+    name: str
+    options: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Accounts, keys and certificates that live as long as the run."""
+
+    variables: dict[str, str]
+    options: dict[str, str]
+
+
+@contextmanager
+def environment() -> Generator[Environment]:
+    """Make a KDC with a ticket, an account file and a certificate."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kdc = stack.enter_context(Kdc())
+        password = secrets.token_urlsafe(16)
+        accounts = folder / "accounts"
+        accounts.touch(mode=0o600)
+        accounts.write_text(f"BENCH:alice:{password}\n")
+        certificate, key = make_certificate(folder)
+        variables = kdc.environment(ccache=kdc.kinit("alice"), keytab=kdc.keytab_file)
+        yield Environment(
+            variables=variables | {"BENCH_PASSWORD": password},
+            options={
+                "accounts": str(accounts),
+                "keytab": str(kdc.keytab_file),
+                "certificate": str(certificate),
+                "key": str(key),
+            },
+        )
+
+
+def interleave(
+    subjects: list[Subject], loads: dict[str, Load], rounds: int, around: Environment
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Measure every subject under every load, round by round.
+
+    Returns:
+        By subject and load: the median of each figure over the rounds.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    with ExitStack() as stack:
+        servers = {
+            subject.name: stack.enter_context(_server(subject, around, processors[0]))
+            for subject in subjects
+        }
+        for _ in range(rounds):
+            for load_name, load in loads.items():
+                for subject in subjects:
+                    address = servers[subject.name]
+                    figures = _load(subject, around, address, load, processors[-1])
+                    by_load = found.setdefault(subject.name, {})
+                    by_load.setdefault(load_name, []).append(figures)
+    return {
+        subject: {load: _medians(runs) for load, runs in by_load.items()}
+        for subject, by_load in found.items()
+    }
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def _command(role: str, options: dict[str, str], *rest: str) -> list[str]:
+    module = "benchmarks.support.subject"
+    return [sys.executable, "-m", module, role, json.dumps(options), *rest]
+
+
+def _options(subject: Subject, around: Environment, processor: int) -> dict[str, str]:
+    return around.options | subject.options | {"processor": str(processor)}
+
+
+@contextmanager
+def _server(subject: Subject, around: Environment, processor: int) -> Generator[str]:
+    process = subprocess.Popen(
+        _command("serve", _options(subject, around, processor)),
+        cwd=_ROOT,
+        env=around.variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the server of {subject.name} did not start")
+        yield address
+    finally:
+        process.communicate(timeout=_SECONDS_MORE)
+
+
+def _load(
+    subject: Subject, around: Environment, address: str, load: Load, processor: int
+) -> dict[str, Any]:
+    done = subprocess.run(
+        _command(
+            "load",
+            _options(subject, around, processor),
+            address,
+            json.dumps(asdict(load)),
+        ),
+        cwd=_ROOT,
+        env=around.variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=load.seconds + _SECONDS_MORE,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
