@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -57,7 +58,7 @@ async def _echo(request: bytes, context: object) -> bytes:
 async def serve_grpc(options: dict[str, str]) -> None:
     """Serve until the process ends; print the address."""
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(_echo)
+    handler: Any = grpc.unary_unary_rpc_method_handler(_echo)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("benchmark.Echo", {"echo": handler}),)
     )
@@ -86,10 +87,8 @@ async def connect_grpc(
         for _ in range(connections)
     ]
     try:
-        yield [
-            partial(channel.unary_unary(_METHOD), _PAYLOAD, timeout=30.0)
-            for channel in channels
-        ]
+        calls: list[Any] = [channel.unary_unary(_METHOD) for channel in channels]
+        yield [partial(call, _PAYLOAD, timeout=30.0) for call in calls]
     finally:
         for channel in channels:
             await channel.close()
