@@ -6,8 +6,8 @@ the CALL.  Nothing of a call below its method's level runs.
 """
 
 import logging
-from collections.abc import Coroutine, Mapping
-from contextvars import Context, copy_context
+from collections.abc import Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -206,14 +206,10 @@ class ServerConnection(Connection):
                 else:
                     self._reply(call, result)
             case HandlerStyle.ASYNC:
-                self._start(call, self._await(call, arguments), context)
+                call.task = self._loop.spawn(self._await(call, arguments), context)
             case HandlerStyle.THREAD:
-                self._start(call, self._await_thread(call, arguments), context)
-
-    def _start(
-        self, call: _RunningCall, run: Coroutine[Any, Any, None], context: Context
-    ) -> None:
-        call.task = self._loop.spawn(run, context)
+                # Never cancelled: a thread cannot be, and must stay counted.
+                self._loop.spawn(self._await_thread(call, arguments), context)
 
     async def _await(self, call: _RunningCall, arguments: Any) -> None:
         try:
@@ -222,16 +218,26 @@ class ServerConnection(Connection):
             self._fail(call, self._unexpected(call, error))
         else:
             self._reply(call, result)
+        finally:
+            if call.id in self._calls:
+                # Cancelled, and not by its caller: by the handler itself, or
+                # because the server stops.
+                self._fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
 
     async def _await_thread(self, call: _RunningCall, arguments: Any) -> None:
+        def run() -> Any:
+            # It may have been cancelled while it waited for a thread.
+            return call.endpoint.function(arguments) if self._runs(call) else None
+
         try:
-            result = await anyio.to_thread.run_sync(
-                call.endpoint.function, arguments, limiter=self._serving.threads
-            )
+            result = await anyio.to_thread.run_sync(run, limiter=self._serving.threads)
         except Exception as error:
             self._fail(call, self._unexpected(call, error))
         else:
             self._reply(call, result)
+
+    def _runs(self, call: _RunningCall) -> bool:
+        return call.id in self._calls
 
     def _unexpected(self, call: _RunningCall, error: Exception) -> RpcError:
         """Return what the caller learns of an exception."""

@@ -132,6 +132,8 @@ class AsyncioLoop:
                     task.cancel()
                 await asyncio.wait(tasks)
         if self._failure is not None:
+            if self._owner is not None:
+                self._owner.uncancel()
             raise self._failure
 
 

@@ -43,6 +43,9 @@ _OVERHEAD: Final = 512
 _MOST_FRAMES: Final = 1 << 31
 _MOST_BYTES: Final = 64 << 30
 
+# What is past the one and not yet at the other is for a session's orderly end.
+_LAST_FRAME: Final = _MOST_FRAMES + (1 << 20)
+
 _NONE, _SIGN, _SEAL = Protection.NONE, Protection.SIGN, Protection.SEAL
 
 
