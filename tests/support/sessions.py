@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from signetrpc.transport._config import Limits, SessionConfig
+from signetrpc.transport._config import Channel, Limits, SessionConfig
 from signetrpc.transport._events import Event, MessagesReceived, StepRequired
 from signetrpc.transport._frames import (
     HEADER,
@@ -80,6 +80,22 @@ def opened(
     ends = pair(minimum=minimum, limits=limits, legs=legs)
     pump(*ends)
     return ends
+
+
+def plain() -> tuple[Session, Session]:
+    """Return two ends of an open session over a channel that gives nothing."""
+    client, server = (
+        session(
+            initiator=initiator,
+            given=replace(
+                config(initiator=initiator, minimum=NONE),
+                channel=Channel(provides=NONE),
+            ),
+        )
+        for initiator in (True, False)
+    )
+    pump(client, server)
+    return client, server
 
 
 def collect(end: Session, into: list[Event] | None = None) -> list[Event]:

@@ -1,10 +1,8 @@
 """The session: states, time, and how it ends."""
 
-from dataclasses import replace
-
 import pytest
 
-from signetrpc.transport._config import Channel, Limits
+from signetrpc.transport._config import Limits
 from signetrpc.transport._events import PeerClosed, StepRequired
 from signetrpc.transport._session import Session, SessionState
 from signetrpc.transport.errors import (
@@ -17,7 +15,7 @@ from signetrpc.transport.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from signetrpc.transport.testing import ScriptedContext, pump
+from signetrpc.transport.testing import pump
 from tests.support.sessions import (
     NONE,
     SEAL,
@@ -28,53 +26,11 @@ from tests.support.sessions import (
     frames,
     opened,
     pair,
+    plain,
     raw,
     session,
     settle,
 )
-
-RUN = b"\0\0\0\1x"
-
-
-def plain() -> tuple[Session, Session]:
-    """Two ends of an open session over a channel that gives nothing."""
-    client, server = (
-        session(
-            initiator=initiator,
-            given=replace(
-                config(initiator=initiator, minimum=NONE),
-                channel=Channel(provides=NONE),
-            ),
-        )
-        for initiator in (True, False)
-    )
-    pump(client, server)
-    return client, server
-
-
-class Breaking(ScriptedContext):
-    """Protects until `broken` is set."""
-
-    broken = False
-
-    def wrap(self, data: bytes) -> bytes:
-        if self.broken:
-            raise RuntimeError("the ticket has expired")
-        return super().wrap(data)
-
-    def sign(self, data: bytes) -> bytes:
-        if self.broken:
-            raise RuntimeError("the ticket has expired")
-        return super().sign(data)
-
-
-def breaking() -> tuple[Session, Breaking]:
-    """An open client and its context."""
-    context = Breaking(initiator=True)
-    client = session(initiator=True, context=lambda _: context)
-    pump(client, session(initiator=False))
-    return client, context
-
 
 # Sending and receiving.
 
@@ -94,7 +50,7 @@ def test_a_minimum_holds_both_ways() -> None:
     client, server = opened()
     with pytest.raises(LocalProtocolError, match="NONE; this session's minimum"):
         client.send(b"x", NONE)
-    outcome = settle(server, raw(16, RUN, level=0))
+    outcome = settle(server, raw(16, b"\0\0\0\1x", level=0))
     assert type(outcome.error) is IntegrityError
     assert str(outcome.error) == (
         "RECORD frame of level NONE; this session's minimum is SIGN"

@@ -1,10 +1,7 @@
 """The session against peers, paths and mechanisms that break."""
 
-from dataclasses import replace
-
 import pytest
 
-from signetrpc.transport._config import Channel
 from signetrpc.transport._events import Established, StepRequired
 from signetrpc.transport._frames import HEADER
 from signetrpc.transport._protection import Protection
@@ -24,32 +21,16 @@ from tests.support.sessions import (
     SIGN,
     SMALL,
     collect,
-    config,
     frames,
     opened,
     pair,
+    plain,
     raw,
     session,
     settle,
 )
 
 RUN = b"\0\0\0\1x"
-
-
-def plain() -> tuple[Session, Session]:
-    """Two ends of an open session over a channel that gives nothing."""
-    client, server = (
-        session(
-            initiator=initiator,
-            given=replace(
-                config(initiator=initiator, minimum=NONE),
-                channel=Channel(provides=NONE),
-            ),
-        )
-        for initiator in (True, False)
-    )
-    pump(client, server)
-    return client, server
 
 
 class Breaking(ScriptedContext):

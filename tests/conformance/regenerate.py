@@ -1,0 +1,17 @@
+"""Writes the golden exchanges anew: only when the wire has changed on purpose."""
+
+import json
+
+from tests.conformance.exchanges import FOLDER, NAMES, vector
+
+
+def main() -> None:
+    """Write every vector."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in NAMES:
+        text = json.dumps(vector(name), indent=1)
+        (FOLDER / f"{name}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Golden bytes, both ways, and once more by hand from docs/wire.md alone."""
+
+from hashlib import sha256
+from hmac import digest
+from struct import pack, unpack
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from signetrpc.transport._events import Established, MessagesReceived, PeerClosed
+from signetrpc.transport._session import SessionState
+from tests.conformance.exchanges import (
+    FOLDER,
+    NAMES,
+    Vector,
+    described,
+    end,
+    frame_of,
+    load,
+    play,
+)
+from tests.support.sessions import collect
+
+GSS = [name for name in NAMES if name.startswith("gss")]
+
+
+def test_each_vector_is_listed() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.json")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_these_bytes_are_sent(name: str) -> None:
+    sent = [
+        ("client" if by_client else "server", frame.encoded.hex())
+        for by_client, frame in play(name)
+    ]
+    assert sent == [(each["from"], each["frame"]) for each in load(name)["frames"]]
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_these_bytes_are_understood(name: str, initiator: bool) -> None:
+    receiver = end(name, initiator=initiator)
+    other = "server" if initiator else "client"
+    seen: list[type] = []
+    collect(receiver)
+    for entry in load(name)["frames"]:
+        if entry["from"] != other:
+            continue
+        receiver.receive_data(bytes.fromhex(entry["frame"]))
+        for event in collect(receiver):
+            seen.append(type(event))
+            if isinstance(event, MessagesReceived):
+                assert described(event) == {
+                    "level": entry["level"],
+                    "messages": entry["messages"],
+                }
+    assert seen.count(Established) == 1
+    assert seen.count(MessagesReceived) == sum(
+        "messages" in each for each in load(name)["frames"] if each["from"] == other
+    )
+    assert seen[-1] is PeerClosed
+    assert receiver.state is SessionState.CLOSED
+
+
+# By hand.  Nothing below uses the product but to cut frames.
+
+
+def _hello(frames: list[dict[str, Any]], by: str) -> dict[str, Any]:
+    body = next(
+        frame_of(entry).body
+        for entry in frames
+        if entry["type"] == "HELLO" and entry["from"] == by
+    )
+    read: dict[str, Any] = msgspec.msgpack.decode(body)
+    return read
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hello_is_what_the_document_says(name: str) -> None:
+    frames = load(name)["frames"]
+    suite = "gss" if name in GSS else "channel"
+    assert _hello(frames, "client") == {
+        "magic": "signetrpc",
+        "versions": [1],
+        "suites": [suite],
+        "levels": [0, 1, 2],
+        "max_record": 65536,
+        "max_message": 16384,
+        "protocol": "kerberos" if name in GSS else "",
+        "target": "host/server" if name in GSS else "",
+        "impersonation": 1,
+        "nonce": bytes(range(32)),
+        "key": None,
+        "features": [],
+    }
+    assert _hello(frames, "server") == {
+        "magic": "signetrpc",
+        "version": 1,
+        "suite": suite,
+        "minimum": 0,
+        "max_record": 32768,
+        "max_message": 8192,
+        "nonce": bytes(range(255, 223, -1)),
+        "key": None,
+        "features": [],
+    }
+
+
+def _nonce(by: str, count: int) -> bytes:
+    return by[:1].encode() + count.to_bytes(11, "big")
+
+
+class _Reader:
+    """Another implementation of suite gss, over the scripted mechanism."""
+
+    def __init__(self, vector: Vector) -> None:
+        self._key = bytes.fromhex(vector["key"])
+        self._protected = {"client": 0, "server": 0}
+        self._counted = {"client": 0, "server": 0}
+
+    def _next(self, by: str) -> bytes:
+        self._protected[by] += 1
+        return _nonce(by, self._protected[by] - 1)
+
+    def check_mic(self, by: str, data: bytes, mic: bytes) -> None:
+        assert mic == digest(self._key, self._next(by) + data, "sha256")
+
+    def plaintext(self, by: str, encoded: bytes) -> bytes:
+        kind, level, reserved, length = unpack(">BBHI", encoded[:8])
+        body = encoded[8:]
+        assert (reserved, length) == (0, len(body))
+        count = self._counted[by]
+        self._counted[by] += 1
+        if level == 0:
+            return body
+        if level == 1:
+            (size,) = unpack(">H", body[:2])
+            mic, plaintext = body[2 : 2 + size], body[2 + size :]
+            prefix = pack(">BBHIQ", kind, 1, 0, len(plaintext), count)
+            self.check_mic(by, prefix + plaintext, mic)
+            return plaintext
+        opened = AESGCM(self._key).decrypt(self._next(by), body, None)
+        prefix = pack(">BBHIQ", kind, 2, 0, len(opened) - 16, count)
+        assert opened[:16] == prefix
+        return opened[16:]
+
+
+def _run(plaintext: bytes) -> list[str]:
+    messages: list[str] = []
+    while plaintext:
+        (size,) = unpack(">I", plaintext[:4])
+        messages.append(plaintext[4 : 4 + size].hex())
+        plaintext = plaintext[4 + size :]
+    return messages
+
+
+@pytest.mark.parametrize("name", GSS)
+def test_another_implementation_agrees(name: str) -> None:
+    vector = load(name)
+    reader = _Reader(vector)
+    transcript = sha256()
+    finished: list[str] = []
+    for entry in vector["frames"]:
+        by, encoded = entry["from"], bytes.fromhex(entry["frame"])
+        match entry["type"]:
+            case "HELLO" | "TOKEN":
+                assert not finished
+                assert encoded[1] == 0
+                transcript.update(encoded)
+            case "FINISHED":
+                assert encoded[:2] == b"\x03\x01"
+                statement = (
+                    f"signetrpc1 finished {by}".encode()
+                    + transcript.digest()
+                    + bytes(32)
+                )
+                reader.check_mic(by, statement, encoded[8:])
+                finished.append(by)
+            case "RECORD":
+                assert len(finished) == 2
+                messages = _run(reader.plaintext(by, encoded))
+                assert messages == entry["messages"]
+                assert ["NONE", "SIGN", "SEAL"][encoded[1]] == entry["level"]
+            case "CLOSE":
+                assert encoded[1] == 1
+                assert reader.plaintext(by, encoded) == b""
+            case other:
+                raise AssertionError(other)
+
+
+def test_a_vector_has_every_kind_of_frame_and_level() -> None:
+    for name in GSS:
+        entries = load(name)["frames"]
+        kinds = {entry["type"] for entry in entries}
+        assert kinds == {"HELLO", "TOKEN", "FINISHED", "RECORD", "CLOSE"}
+        levels = {entry["level"] for entry in entries if entry["type"] == "RECORD"}
+        assert levels == {"NONE", "SIGN", "SEAL"}
