@@ -307,9 +307,10 @@ def test_a_challenge_changed_on_its_way_leaves_no_integrity_code(
     challenge = server.step(client.step(None))
     assert challenge is not None
     server.step(client.step(_without_timestamp(challenge)))
-    for judge in (lambda: admit(server, factory), lambda: trust(client)):
-        with pytest.raises(InsufficientProtection, match="message integrity code"):
-            judge()
+    with pytest.raises(InsufficientProtection, match="message integrity code"):
+        admit(server, factory)
+    with pytest.raises(InsufficientProtection, match="message integrity code"):
+        trust(client)
 
 
 def test_a_server_that_leaves_strength_out_is_not_trusted(
