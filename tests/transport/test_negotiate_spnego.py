@@ -11,7 +11,12 @@ from spnego._negotiate import NegotiateProxy
 from spnego._ntlm_raw.messages import Authenticate, Challenge, Negotiate, NegotiateFlags
 from spnego._spnego import NegState, NegTokenInit, NegTokenResp, unpack_token
 
-from signetrpc.transport._credentials import Keytab, Password, TicketCache
+from signetrpc.transport._credentials import (
+    AccountFile,
+    Keytab,
+    Password,
+    TicketCache,
+)
 from signetrpc.transport._negotiate import AcceptorFactory
 from signetrpc.transport._negotiate_ntlm import NtlmContext
 from signetrpc.transport._security import (
@@ -50,6 +55,10 @@ def realm(kerberos_environment: Kdc, monkeypatch: pytest.MonkeyPatch) -> Kdc:
     return kerberos_environment
 
 
+def _both(realm: Kdc, file: AccountFile, policy: SecurityPolicy) -> AcceptorFactory:
+    return AcceptorFactory([file, Keytab(realm.keytab_file)], policy)
+
+
 def _ntlm_client() -> SecurityContext:
     return initiator(protocol=FORM, allowed=frozenset({NTLM}))
 
@@ -75,8 +84,7 @@ def test_ntlm_by_itself_takes_two_round_trips(factory: AcceptorFactory) -> None:
 
 
 def test_kerberos_comes_first_and_takes_one(realm: Kdc, tmp_path: Path) -> None:
-    accept = [account_file(tmp_path, ":alice:other\n"), Keytab(realm.keytab_file)]
-    factory = AcceptorFactory(accept, ALLOW_NTLM)
+    factory = _both(realm, account_file(tmp_path, ":alice:other\n"), ALLOW_NTLM)
     assert factory.mechanisms == {KERBEROS, NTLM}
     client = initiator(Password("alice", USERS["alice"]), FORM)
     server = factory.context(FORM)
@@ -86,8 +94,7 @@ def test_kerberos_comes_first_and_takes_one(realm: Kdc, tmp_path: Path) -> None:
 
 
 def test_without_tickets_it_is_ntlm(realm: Kdc, tmp_path: Path) -> None:
-    accept = [account_file(tmp_path), Keytab(realm.keytab_file)]
-    factory = AcceptorFactory(accept, ALLOW_NTLM)
+    factory = _both(realm, account_file(tmp_path), ALLOW_NTLM)
     client, server = initiator(ALICE, FORM), factory.context(FORM)
     exchange(client, server)
     assert admit(server, factory).principal == r"CORP\alice"
@@ -140,8 +147,7 @@ def test_without_tickets_a_kerberos_only_client_says_so(realm: Kdc) -> None:
 
 
 def test_a_server_with_kerberos_alone_refuses_ntlm(realm: Kdc, tmp_path: Path) -> None:
-    accept = [account_file(tmp_path), Keytab(realm.keytab_file)]
-    factory = AcceptorFactory(accept, SecurityPolicy.kerberos_only())
+    factory = _both(realm, account_file(tmp_path), SecurityPolicy.kerberos_only())
     assert factory.mechanisms == {KERBEROS}
     token = _ntlm_client().step(None)
     _fails(factory.context(FORM), token, FailureReason.MECHANISM)
@@ -230,10 +236,10 @@ def test_without_codes_over_the_list_nobody_is_let_in(
 
 
 def test_passwordless_completion_inside_a_negotiation(factory: AcceptorFactory) -> None:
-    flags = NegotiateFlags.unicode | NegotiateFlags.sign | NegotiateFlags.ntlm
-    flags |= NegotiateFlags.extended_session_security
+    asked = NegotiateFlags.unicode | NegotiateFlags.sign | NegotiateFlags.ntlm
+    asked |= NegotiateFlags.extended_session_security
     server = factory.context(FORM)
-    token = NegTokenInit([_NTLM_OID], mech_token=Negotiate(flags).pack()).pack()
+    token = NegTokenInit([_NTLM_OID], mech_token=Negotiate(asked).pack()).pack()
     answer = unpack_token(server.step(token) or b"")
     flags = Challenge.unpack(answer.response_token).flags
     message = Authenticate(flags, b"\0" * 24, None, "CORP", "alice", "W")
