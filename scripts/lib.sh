@@ -14,7 +14,7 @@ WHEELS=${XDG_CACHE_HOME:-$HOME/.cache}/signetrpc/wheels
 
 # A Kerberos KDC and clients, a shifted clock, and what gssapi and krb5 are built with.
 KERBEROS_PACKAGES=(krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-dev)
-TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" faketime git)
+TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" faketime git gss-ntlmssp)
 
 say() { printf '==> %s\n' "$*"; }
 die() {

@@ -26,6 +26,7 @@ class Part(enum.Enum):
     KDC = "a Kerberos KDC (Debian: krb5-kdc krb5-admin-server krb5-user)"
     GSSAPI = "the Python packages gssapi and krb5 (pip install 'signetrpc[kerberos]')"
     FAKETIME = "libfaketime (Debian: faketime)"
+    GSS_NTLMSSP = "NTLM for GSS-API (Debian: gss-ntlmssp)"
 
 
 def which(command: str) -> str | None:
@@ -54,6 +55,8 @@ def is_missing(part: Part) -> bool:
             return not all(map(importlib.util.find_spec, ("gssapi", "krb5")))
         case Part.FAKETIME:
             return faketime_library() is None
+        case Part.GSS_NTLMSSP:
+            return not any(Path("/usr/lib").glob("*/gssntlmssp/gssntlmssp.so"))
 
 
 def require(*parts: Part) -> None:
