@@ -12,9 +12,10 @@ STAMP=.venv/.signetrpc-stamp
 # outlives the clone.
 WHEELS=${XDG_CACHE_HOME:-$HOME/.cache}/signetrpc/wheels
 
-# A Kerberos KDC and clients, a shifted clock, and what gssapi and krb5 are built with.
+# A Kerberos KDC and clients, and what gssapi and krb5 are built with.
 KERBEROS_PACKAGES=(krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-dev)
-TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" faketime git gss-ntlmssp)
+# A shifted clock, an NTLM that is not ours, and the list of files to package.
+TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" faketime gss-ntlmssp git)
 
 say() { printf '==> %s\n' "$*"; }
 die() {
