@@ -218,13 +218,18 @@ def test_messages_may_come_while_this_end_is_closing() -> None:
 @pytest.mark.parametrize("guarded", [True, False])
 def test_nothing_comes_after_close(guarded: bool) -> None:
     error = IntegrityError if guarded else RemoteProtocolError
-    for kind in (16, 18):
+    for kind in (FrameType.RECORD, FrameType.CLOSE):
         client, server = opened() if guarded else plain()
+        suite = client._suite  # pyright: ignore[reportPrivateUsage]
+        assert suite is not None
         client.close()
-        after = raw(kind, level=1 if guarded else 0)
+        # A frame that would be true had it come before.
+        run = b"" if kind is FrameType.CLOSE else b"\0\0\0\1x"
+        after = suite.protect(kind, suite.control_level, run)
         outcome = settle(server, client.data_to_send() + after)
         assert outcome.events == [PeerClosed()]
         assert type(outcome.error) is error
+        assert "CLOSE" in str(outcome.error)
         assert server.state is SessionState.FAILED
 
 

@@ -60,6 +60,13 @@ def test_layout_of_each_level() -> None:
     assert suite.protect(CLOSE, SEAL, b"") == raw(18, prefix, level=2)
 
 
+@pytest.mark.parametrize("level", [SIGN, SEAL])
+def test_a_level_given_as_int_protects_as_much(level: Protection) -> None:
+    asked: Protection = int(level)  # type: ignore[assignment]  # pyright: ignore
+    sent = ends()[0].protect(RECORD, asked, b"plaintext")
+    assert sent == ends()[0].protect(RECORD, level, b"plaintext")
+
+
 @pytest.mark.parametrize("level", Protection)
 @pytest.mark.parametrize("size", [0, 1, 1000])
 def test_plaintext_comes_back(level: Protection, size: int) -> None:
