@@ -4,6 +4,7 @@ import pytest
 
 from signetrpc.transport._config import Limits
 from signetrpc.transport._events import PeerClosed, StepRequired
+from signetrpc.transport._frames import FrameType
 from signetrpc.transport._session import Session, SessionState
 from signetrpc.transport.errors import (
     AuthenticationFailed,
