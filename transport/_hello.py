@@ -9,6 +9,7 @@ Wire: docs/wire.md#hello.
 from enum import IntEnum
 from typing import Annotated, Final, TypeVar
 
+import msgpack
 import msgspec
 from msgspec import Meta
 
@@ -105,12 +106,14 @@ class ServerHello(msgspec.Struct, frozen=True, kw_only=True):
 
 H = TypeVar("H", ClientHello, ServerHello)
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
+# What any part of a HELLO can hold at most.
+_LONGEST: Final = 512
+_MOST: Final = 64
 
 
 def encode_hello(hello: ClientHello | ServerHello) -> bytes:
     """Return the body of a HELLO frame."""
-    return _ENCODER.encode(hello)
+    return msgpack.packb(msgspec.to_builtins(hello, builtin_types=(bytes,)))
 
 
 def decode_hello(kind: type[H], body: bytes) -> H:
@@ -120,8 +123,19 @@ def decode_hello(kind: type[H], body: bytes) -> H:
         RemoteProtocolError: It is not a HELLO of this protocol.
     """
     try:
-        hello = msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        unpacked: object = msgpack.unpackb(
+            body,
+            max_str_len=_LONGEST,
+            max_bin_len=_LONGEST,
+            max_array_len=_MOST,
+            max_map_len=_MOST,
+            max_ext_len=0,
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        raise RemoteProtocolError("malformed HELLO: not one msgpack map") from error
+    try:
+        hello = msgspec.convert(unpacked, kind, builtin_types=(bytes,))
+    except (msgspec.ValidationError, RecursionError) as error:
         # msgspec names the field and the rule, never the value.
         raise RemoteProtocolError(f"malformed HELLO: {error}") from error
     if hello.magic != MAGIC:
