@@ -8,7 +8,7 @@ What a complete context is worth is not decided here but in `_acceptance`, on it
 
 from collections.abc import Sequence
 from os import fspath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from ._credentials import (
     AccountFile,
@@ -196,3 +196,5 @@ def _user(credentials: ClientCredentials) -> str:
             return principal or ""
         case Keytab(path=path, principal=principal):
             return principal or fspath(path)
+        case _:
+            assert_never(credentials)

@@ -10,7 +10,7 @@ from typing import Final
 
 from ._identity import Mechanism
 from ._negotiate_errors import Situation, convert
-from ._negotiate_mechanism import MechanismContext, Messages
+from ._negotiate_mechanism import NOTHING, MechanismContext, Messages
 from ._negotiate_spnego import SpnegoContext
 from ._security import ContextFacts, NegotiationProtocol, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
@@ -105,7 +105,7 @@ class BaseContext(ABC):
     def facts(self) -> ContextFacts:
         """Read what the context can prove."""
         if self._context is None:
-            return _NOTHING
+            return NOTHING
         return self._context.facts()
 
     def wrap(self, data: bytes) -> bytes:
@@ -139,19 +139,3 @@ def _check_size(what: str, token: bytes) -> None:
             f"{what} has {len(token)} bytes, limit {TOKEN_LIMIT}",
             reason=FailureReason.MALFORMED,
         )
-
-
-_NOTHING: Final = ContextFacts(
-    complete=False,
-    mechanism=None,
-    name="",
-    realm="",
-    target="",
-    mutual=False,
-    integrity=False,
-    confidentiality=False,
-    replay_detection=False,
-    sequence_detection=False,
-    channel_bound=False,
-    session_key=b"",
-)

@@ -19,7 +19,7 @@ from spnego.channel_bindings import GssChannelBindings
 
 from ._credentials import ClientCredentials, Keytab
 from ._identity import ImpersonationLevel, Mechanism
-from ._negotiate_mechanism import Messages
+from ._negotiate_mechanism import NOTHING, Messages
 from ._negotiate_tickets import KERBEROS, initiator_credential, principal_name
 from ._security import ContextFacts, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
@@ -230,10 +230,10 @@ class KerberosContext(GSSAPIProxy):
         context = self._context
         assert context is not None
         if not self.complete:
-            return _NOTHING
+            return NOTHING
         state = gssapi.raw.inquire_context(context)
         if state.mech not in _KERBEROS_NAMES:
-            return _NOTHING  # a token can call for another mechanism
+            return NOTHING  # a token can call for another mechanism
         flags = int(state.flags or 0)
         # gssapi's stubs do not say what these two are: gssapi.raw.Name or None.
         target, realm = _split(state.target_name)  # pyright: ignore
@@ -287,22 +287,6 @@ class KerberosContext(GSSAPIProxy):
             raw_verify(context, data, mic)
 
         return Messages(wrap, unwrap, sign, verify)
-
-
-_NOTHING: Final = ContextFacts(
-    complete=False,
-    mechanism=Mechanism.KERBEROS,
-    name="",
-    realm="",
-    target="",
-    mutual=False,
-    integrity=False,
-    confidentiality=False,
-    replay_detection=False,
-    sequence_detection=False,
-    channel_bound=False,
-    session_key=b"",
-)
 
 
 def _split(name: gssapi.raw.Name | None) -> tuple[str, str]:

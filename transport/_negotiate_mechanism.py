@@ -1,11 +1,28 @@
 """What the contexts need of one mechanism, whichever it is."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ._security import ContextFacts, Unwrapped
 
-__all__ = ["MechanismContext", "Messages"]
+__all__ = ["NOTHING", "MechanismContext", "Messages"]
+
+
+NOTHING: Final = ContextFacts(
+    complete=False,
+    mechanism=None,
+    name="",
+    realm="",
+    target="",
+    mutual=False,
+    integrity=False,
+    confidentiality=False,
+    replay_detection=False,
+    sequence_detection=False,
+    channel_bound=False,
+    session_key=b"",
+)
+"""What a context proves that has not begun, or has failed."""
 
 
 class Messages(NamedTuple):

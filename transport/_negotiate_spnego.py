@@ -157,10 +157,7 @@ class SpnegoContext(NegotiateProxy):
         self._context_list[mech] = (cast("NegotiateProxy", context), token)
 
     @property
-    def inner(self) -> MechanismContext | None:
-        """The mechanism's own context, once there is one."""
-        if not self._context_list:
-            return None
+    def _inner(self) -> MechanismContext:
         return cast("MechanismContext", self._context)
 
     @property
@@ -170,12 +167,8 @@ class SpnegoContext(NegotiateProxy):
 
     def facts(self) -> ContextFacts:
         """Read what the mechanism can prove."""
-        inner = self.inner
-        assert inner is not None
-        return inner.facts()
+        return self._inner.facts()
 
     def messages(self) -> Messages:
         """Return the mechanism's operations."""
-        inner = self.inner
-        assert inner is not None
-        return inner.messages()
+        return self._inner.messages()

@@ -5,7 +5,7 @@ destroys it: libkrb5 keeps such a cache until the process ends.
 """
 
 from os import PathLike, fspath
-from typing import Final
+from typing import Final, assert_never
 
 import gssapi
 import krb5
@@ -57,6 +57,8 @@ def initiator_credential(
                 ),
                 cache,
             )
+        case _:
+            assert_never(credentials)
 
 
 def _cache_name(path: str | PathLike[str]) -> str:

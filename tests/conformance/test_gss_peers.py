@@ -167,7 +167,6 @@ def test_their_client_that_prefers_kerberos_is_led_to_ntlm(
     ntlm_server: AcceptorFactory, realm: Kdc
 ) -> None:
     import gssapi
-    import gssapi.raw
 
     oid = gssapi.OID.from_int_seq
     theirs = gssapi.SecurityContext(

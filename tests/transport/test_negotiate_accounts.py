@@ -110,6 +110,8 @@ def test_text_that_is_not_utf_8_is_an_error_without_the_text(tmp_path: Path) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AuthenticationFailed, match=r"none\.txt.*No such file"):
         Accounts([AccountFile(tmp_path / "none.txt")])
+    with pytest.raises(AuthenticationFailed, match="cannot be read: Is a directory"):
+        Accounts([AccountFile(tmp_path)])
 
 
 def test_a_change_counts_at_the_next_logon(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from signetrpc.transport._credentials import Keytab, Password, TicketCache
 from signetrpc.transport._identity import ImpersonationLevel
 from signetrpc.transport._negotiate import AcceptorFactory
 from signetrpc.transport._security import (
+    ContextFacts,
     NegotiationProtocol,
     SecurityContext,
     SecurityPolicy,
@@ -65,6 +67,66 @@ def test_both_ends_report_all_there_is(factory: AcceptorFactory) -> None:
     assert len(server.facts().session_key) == 32
     assert (server.facts().name, server.facts().realm) == ("alice", REALM)
     assert client.facts().name == SERVICE
+
+
+def test_nothing_is_proved_before_the_end(factory: AcceptorFactory) -> None:
+    client = _client()
+    token = client.step(None)
+    assert not client.facts().complete
+    assert client.facts().session_key == b""
+    client.step(factory.context(FORM).step(token))
+    assert client.facts().complete
+
+
+def _key_alone(*_: object) -> list[bytes]:
+    return [b"key"]
+
+
+def _wrap_in_plain(*_: object) -> tuple[bytes, bool]:
+    return b"token", False
+
+
+def test_what_the_library_leaves_out_is_not_made_up(
+    factory: AcceptorFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gssapi
+    import gssapi.raw
+
+    client, server = _client(), factory.context(FORM)
+    exchange(client, server)
+    state = gssapi.raw.inquire_context
+
+    def says(**left_out: object) -> ContextFacts:
+        def changed(context: gssapi.SecurityContext) -> object:
+            whole: Any = state(context)
+            return whole._replace(**left_out)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(gssapi.raw, "inquire_context", changed)
+            return server.facts()
+
+    assert says().complete
+    assert not says(mech=None).complete
+    assert says(initiator_name=None).name == ""
+    assert says(target_name=None).target == ""
+    assert says(lifetime=None).expires_at is None
+    assert says(lifetime=0xFFFFFFFF).expires_at is None
+    assert not says(flags=None).mutual
+    with monkeypatch.context() as patch:
+        patch.setattr(gssapi.raw, "inquire_sec_context_by_oid", _key_alone)
+        assert server.facts().enctype is None
+
+
+def test_a_library_that_does_not_encrypt_is_found_out(
+    factory: AcceptorFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gssapi.raw
+
+    monkeypatch.setattr(gssapi.raw, "wrap", _wrap_in_plain)
+    client, server = _client(), factory.context(FORM)
+    exchange(client, server)
+    with pytest.raises(ValueError, match="without encryption"):
+        server.wrap(b"data")
 
 
 def test_the_proof_ends_with_the_ticket(realm: Kdc) -> None:
