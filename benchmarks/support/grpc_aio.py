@@ -58,7 +58,8 @@ async def _echo(request: bytes, context: object) -> bytes:
 async def serve_grpc(options: dict[str, str]) -> None:
     """Serve until the process ends; print the address."""
     server = grpc.aio.server()
-    handler: Any = grpc.unary_unary_rpc_method_handler(_echo)
+    make: Any = grpc.unary_unary_rpc_method_handler
+    handler: Any = make(_echo)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("benchmark.Echo", {"echo": handler}),)
     )
