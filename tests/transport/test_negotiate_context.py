@@ -33,7 +33,9 @@ from tests.support.negotiation import (
 
 FORMS = list(NegotiationProtocol)
 # Examples share the factory, which keeps no state of theirs.
-_SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+_SHARED = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 Operation = Callable[[SecurityContext], object]
 
