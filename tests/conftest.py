@@ -1,11 +1,16 @@
 """Fixtures for every test, and the rule that nothing may be skipped."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support.fixtures import kdc, kerberos_environment
 from tests.support.skips import pytest_configure
 
 __all__ = ["anyio_backend", "kdc", "kerberos_environment", "pytest_configure"]
+
+# A busy machine is no failure: no example is judged by how long it takes.
+settings.register_profile("signetrpc", deadline=None)
+settings.load_profile("signetrpc")
 
 
 @pytest.fixture(params=["asyncio", "trio"])
