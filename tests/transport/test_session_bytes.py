@@ -113,13 +113,13 @@ def _changed(data: st.DataObject, stream: bytes) -> bytes:
                 bit = data.draw(st.integers(0, len(parts[at]) * 8 - 1))
                 parts[at] = _flip(parts[at], bit)
             case "cut":
-                parts[at] = parts[at][: data.draw(st.integers(0, len(parts[at])))]
+                parts[at] = parts[at][: data.draw(st.integers(1, len(parts[at])))]
             case "add":
                 kind = data.draw(st.sampled_from([*FrameType, 0]))
                 body = data.draw(st.binary(max_size=40))
                 parts.insert(at, raw(kind, body, level=data.draw(st.integers(0, 3))))
             case _:
-                parts.insert(at, data.draw(st.binary(max_size=40)))
+                parts.insert(at, data.draw(st.binary(min_size=1, max_size=40)))
     return b"".join(parts)
 
 
