@@ -17,7 +17,7 @@ from signetrpc.transport._frames import (
 )
 from signetrpc.transport._hello import ClientHello, ServerHello, encode_hello
 from signetrpc.transport._identity import Mechanism
-from signetrpc.transport._protection import Protection
+from signetrpc.transport._protection import Protection, SuiteName
 from signetrpc.transport._security import SecurityContext, SecurityPolicy
 from signetrpc.transport._session import Session
 from signetrpc.transport.errors import TransportError
@@ -35,7 +35,9 @@ def config(*, initiator: bool, minimum: Protection = SIGN) -> SessionConfig:
     """Return what one end of a scripted session brings."""
     kerberos = frozenset({Mechanism.KERBEROS})
     return SessionConfig(
-        policy=SecurityPolicy(mechanisms=kerberos, minimum_protection=minimum),
+        policy=SecurityPolicy(
+            mechanisms=kerberos, minimum_protection=minimum, suites=(SuiteName.GSS,)
+        ),
         nonce=(b"C" if initiator else b"S") * 32,
         allowed=kerberos,
         target=TARGET if initiator else "",
