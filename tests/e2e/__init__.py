@@ -1,0 +1,1 @@
+"""The main job between two real processes, over real sockets."""

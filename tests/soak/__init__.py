@@ -1,0 +1,1 @@
+"""Long tests, of which the suite runs a fiftieth."""
