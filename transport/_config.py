@@ -1,6 +1,6 @@
 """What one end brings into a session: its limits, its channel, its demands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ._hello import SIZES
@@ -63,6 +63,8 @@ class SessionConfig:
     Attributes:
         policy: What it demands.
         nonce: 32 fresh random bytes.
+        secret: 32 fresh secret random bytes, for the key exchange of the suites that
+            have one; each session needs its own.
         limits: What it accepts.
         allowed: The mechanisms that policy and credentials allow.
         channel: Set when the connection protects itself: suite `channel`.
@@ -75,6 +77,7 @@ class SessionConfig:
 
     policy: SecurityPolicy
     nonce: bytes
+    secret: bytes = field(repr=False)
     limits: Limits = Limits()
     allowed: frozenset[Mechanism] = frozenset()
     channel: Channel | None = None
@@ -85,7 +88,7 @@ class SessionConfig:
     protocol: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("nonce", "binding"):
+        for name in ("nonce", "secret", "binding"):
             size = len(getattr(self, name))
             if size != 32:
                 raise ValueError(f"{name} of {size} bytes, not 32")

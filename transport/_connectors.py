@@ -74,8 +74,9 @@ class NegotiateConnector(Connector):
             address: Where to connect.
             credentials: None for the tickets of the signed-in user.
             policy: What to demand; `SecurityPolicy()` if None.
-            service_principal: `host/name` of the service.  None makes it of the host
-                name as typed; an IP address or a unix socket has none.
+            service_principal: `host/name` of the service, with `@REALM` if it is to
+                be asked for in that realm.  None makes it of the host name as typed;
+                an IP address or a unix socket has none.
             impersonation: What the server may do with the caller's identity.
             limits: What to accept from the server.
 
@@ -88,7 +89,9 @@ class NegotiateConnector(Connector):
         self._impersonation = impersonation
         self._limits = limits or Limits()
         host = address.service_host
-        self._target = service_principal or (f"host/{host}" if host else "")
+        self._principal = service_principal or (f"host/{host}" if host else "")
+        # HELLO and the acceptance rules know the name without its realm.
+        self._target = self._principal.partition("@")[0]
         self._allowed = self._mechanisms()
         self._protocol = self._policy.negotiation or _form(self._allowed)
 
@@ -129,6 +132,7 @@ class NegotiateConnector(Connector):
         config = SessionConfig(
             policy=self._policy,
             nonce=os.urandom(32),
+            secret=os.urandom(32),
             limits=self._limits,
             allowed=self._allowed,
             target=self._target,
@@ -141,7 +145,7 @@ class NegotiateConnector(Connector):
             context=lambda hello: InitiatorContext(
                 credentials=self._credentials,
                 protocol=self._protocol,
-                service_principal=self._target,
+                service_principal=self._principal,
                 impersonation=self._impersonation,
                 allowed=self._allowed,
             ),

@@ -25,29 +25,26 @@ from hashlib import sha256
 from typing import Final
 
 from ._acceptance import Claim, accept
+from ._agreement import check_choice, choose, make_suite, offer
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._events import StepRequired
 from ._frames import Frame, FrameType, encode_frame
 from ._hello import (
     HELLO_LIMIT,
-    MAGIC,
-    VERSION,
     ClientHello,
     ServerHello,
     decode_hello,
     encode_hello,
-    lowest,
     rejection,
 )
 from ._identity import ANONYMOUS, Identity, ImpersonationLevel
 from ._protection import Protection, Suite
 from ._security import SecurityContext
-from ._suites import ChannelSuite, GssSuite
+from ._suites import ChannelSuite
 from .errors import (
     AuthenticationFailed,
     FailureReason,
     HandshakeError,
-    InsufficientProtection,
     IntegrityError,
     RemoteProtocolError,
     TransportError,
@@ -183,21 +180,7 @@ class Handshake:
     def start(self) -> None:
         """Client: offer, and ask for the first token."""
         config = self._config
-        policy = config.policy
-        self._hello = ClientHello(
-            magic=MAGIC,
-            versions=[VERSION],
-            suites=config.suites,
-            levels=[
-                level for level in Protection if level >= policy.minimum_protection
-            ],
-            max_record=config.limits.max_record_bytes,
-            max_message=config.limits.max_message_bytes,
-            protocol="" if config.channel else config.protocol,
-            target=config.target,
-            impersonation=config.impersonation,
-            nonce=config.nonce,
-        )
+        self._hello = offer(config)
         self._send(FrameType.HELLO, encode_hello(self._hello))
         if config.channel is None:
             self._begin(self._hello)
@@ -207,15 +190,8 @@ class Handshake:
 
     def _receive_answer(self, frame: Frame) -> None:
         answer = decode_hello(ServerHello, frame.body)
-        hello = self._hello
-        assert hello is not None
-        if answer.version not in hello.versions or answer.suite not in hello.suites:
-            raise HandshakeError("the server chose a version or suite not offered")
-        if answer.minimum not in hello.levels:
-            raise InsufficientProtection(
-                f"the server chose {Protection(answer.minimum).name} as minimum; "
-                f"this end's is {self._config.policy.minimum_protection.name}"
-            )
+        assert self._hello is not None
+        check_choice(self._config, self._hello, answer)
         self._answer = answer
         self._awaiting_token = self._config.channel is None
         self._open_channel()
@@ -224,27 +200,10 @@ class Handshake:
 
     def _receive_hello(self, frame: Frame) -> None:
         hello = decode_hello(ClientHello, frame.body)
-        config = self._config
-        if VERSION not in hello.versions:
-            raise HandshakeError(f"no version in common; this end speaks {VERSION}")
-        suite = next((name for name in config.suites if name in hello.suites), None)
-        if suite is None:
-            raise HandshakeError(
-                f"no suite in common; this end allows {', '.join(config.suites)}"
-            )
-        minimum = lowest(hello.levels, floor=config.policy.minimum_protection)
         self._hello = hello
-        self._answer = ServerHello(
-            magic=MAGIC,
-            version=VERSION,
-            suite=suite,
-            minimum=minimum,
-            max_record=config.limits.max_record_bytes,
-            max_message=config.limits.max_message_bytes,
-            nonce=config.nonce,
-        )
+        self._answer = choose(self._config, hello)
         self._hello_unanswered = True
-        if config.channel is None:
+        if self._config.channel is None:
             self._begin(hello)
             self._awaiting_token = True
         else:
@@ -355,7 +314,15 @@ class Handshake:
             ),
             impersonation=ImpersonationLevel(hello.impersonation),
         )
-        self._suite = GssSuite(context)
+        self._suite = make_suite(
+            config,
+            hello,
+            self._answer,
+            initiator=self._role.initiator,
+            context=context,
+            session_key=facts.session_key,
+            transcript=self._transcript.digest(),
+        )
         with mechanism_errors():
             mic = context.sign(self._statement(self._role.own_label))
         self.output.append(encode_frame(FrameType.FINISHED, Protection.SIGN, mic))

@@ -137,6 +137,7 @@ class Listener:
         config = SessionConfig(
             policy=self._policy,
             nonce=os.urandom(32),
+            secret=os.urandom(32),
             limits=self._limits,
             allowed=acceptor.mechanisms,
             served=acceptor.served,

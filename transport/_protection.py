@@ -90,3 +90,12 @@ class Suite(Protocol):
             RemoteProtocolError: Its body has no valid form.
         """
         ...
+
+    def rekey(self, frame: Frame) -> None:
+        """Take the peer's next keys, as its REKEY frame says.
+
+        Raises:
+            IntegrityError: The frame is not the peer's, or this suite has none.
+            RemoteProtocolError: It comes at the wrong moment.
+        """
+        ...

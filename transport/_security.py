@@ -25,7 +25,7 @@ __all__ = [
 
 
 # `channel` is never among them: a session that authenticates must not fall to it.
-_SUITES: Final = {SuiteName.GSS}
+_SUITES: Final = {SuiteName.AES256GCM, SuiteName.GSS}
 
 
 class NegotiationProtocol(StrEnum):
@@ -166,7 +166,7 @@ class SecurityPolicy:
     negotiation: NegotiationProtocol | None = None
     require_mutual: bool | None = None
     minimum_protection: Protection = Protection.SIGN
-    suites: Sequence[str] = (SuiteName.GSS,)
+    suites: Sequence[str] = (SuiteName.AES256GCM, SuiteName.GSS)
     service_principals: frozenset[str] = frozenset()
     handshake_seconds: float = 10.0
 

@@ -215,6 +215,10 @@ class Session:
             self._deadline = None
             self._events.append(PeerClosed())
             return
+        if frame.kind is FrameType.REKEY and self._state is not SessionState.CLOSED:
+            assert self._suite is not None
+            self._suite.rekey(frame)
+            return
         raise self._not_sent_so(f"{frame.kind.name} frame in state {self._state.name}")
 
     def _end_of_stream(self) -> None:

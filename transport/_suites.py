@@ -38,13 +38,11 @@ _MIC_LENGTH: Final = Struct(">H")
 _OVERHEAD: Final = 512
 
 # As many frames as NTLM's 32-bit sequence numbers allow with room to spare, and as
-# many bytes as one key may seal.  At half of its room a session says that it is
-# exhausted; at the end of it nothing more goes out.
+# many bytes as one key may seal.  From then on a session says that it is exhausted,
+# and there is room left for its orderly end; at the end of that nothing goes out.
 _MOST_FRAMES: Final = 1 << 31
 _MOST_BYTES: Final = 64 << 30
-
-# What is past the one and not yet at the other is for a session's orderly end.
-_LAST_FRAME: Final = _MOST_FRAMES + (1 << 20)
+_LAST_FRAME: Final = _MOST_FRAMES + (1 << 30)
 
 _NONE, _SIGN, _SEAL = Protection.NONE, Protection.SIGN, Protection.SEAL
 
@@ -82,7 +80,7 @@ class GssSuite:
             ConnectionClosed: The mechanism cannot protect it, or its keys are used up.
         """
         size = len(plaintext)
-        if self._sent >= 2 * _MOST_FRAMES or self._bytes_sent >= 2 * _MOST_BYTES:
+        if self._sent >= _LAST_FRAME or self._bytes_sent >= 2 * _MOST_BYTES:
             raise ConnectionClosed("the session's keys are used up", clean=False)
         prefix = _PREFIX.pack(kind, level, 0, size, self._sent)
         self._sent += 1
@@ -101,6 +99,10 @@ class GssSuite:
                 "the security mechanism could not protect a frame", clean=False
             ) from error
         return HEADER.pack(kind, level, 0, len(body)) + body
+
+    def rekey(self, frame: Frame) -> None:
+        """Refuse: the mechanism's keys are what they are."""
+        raise IntegrityError("REKEY frame in suite gss")
 
     def unprotect(self, frame: Frame) -> bytes:
         """Return the plaintext of the next frame."""
@@ -170,6 +172,10 @@ class ChannelSuite:
     def protect(self, kind: FrameType, level: Protection, plaintext: bytes) -> bytes:
         """Return the frame around the plaintext."""
         return HEADER.pack(kind, level, 0, len(plaintext)) + plaintext
+
+    def rekey(self, frame: Frame) -> None:
+        """Refuse: there are no keys."""
+        raise RemoteProtocolError("REKEY frame in suite channel")
 
     def unprotect(self, frame: Frame) -> bytes:
         """Return the body, if its level is the channel's."""

@@ -39,6 +39,7 @@ def config(*, initiator: bool, minimum: Protection = SIGN) -> SessionConfig:
             mechanisms=kerberos, minimum_protection=minimum, suites=(SuiteName.GSS,)
         ),
         nonce=(b"C" if initiator else b"S") * 32,
+        secret=(b"c" if initiator else b"s") * 32,
         allowed=kerberos,
         target=TARGET if initiator else "",
         protocol="kerberos" if initiator else "",

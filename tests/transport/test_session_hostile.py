@@ -63,7 +63,7 @@ def breaking() -> tuple[Session, Breaking]:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (raw(17, level=1), "REKEY frame in state OPEN"),
+        (raw(17, level=1), "REKEY frame in suite gss"),
         (raw(18, level=0), "CLOSE frame of level 0"),
         (raw(18, level=2), "CLOSE frame of level 2"),
         (raw(99), "unknown frame type 99"),

@@ -215,6 +215,7 @@ def test_keys_are_exhausted_and_then_used_up(
     monkeypatch: pytest.MonkeyPatch, frame_limit: int, byte_limit: int
 ) -> None:
     monkeypatch.setattr(_suites, "_MOST_FRAMES", frame_limit)
+    monkeypatch.setattr(_suites, "_LAST_FRAME", 2 * frame_limit)
     monkeypatch.setattr(_suites, "_MOST_BYTES", byte_limit)
     suite = ends()[0]
     said: list[bool] = []
