@@ -85,7 +85,7 @@ def _expand(key: bytes, label: bytes) -> bytes:
 class _Direction:
     """The keys and the count of one direction."""
 
-    __slots__ = ("bytes", "counter", "frames", "keys", "seal", "sign")
+    __slots__ = ("counter", "frames", "keys", "seal", "sign", "total")
 
     def __init__(self, sign: bytes, seal: bytes) -> None:
         self.counter = 0
@@ -96,7 +96,7 @@ class _Direction:
         self.sign = AESGCM(sign)
         self.seal = AESGCM(seal)
         self.frames = 0
-        self.bytes = 0
+        self.total = 0
 
     def ratchet(self) -> None:
         """Take the next keys; the old ones cannot be had from them."""
@@ -106,13 +106,13 @@ class _Direction:
 
     @property
     def worn(self) -> bool:
-        return self.frames >= REKEY_FRAMES or self.bytes >= REKEY_BYTES
+        return self.frames >= REKEY_FRAMES or self.total >= REKEY_BYTES
 
     def next_nonce(self, size: int) -> bytes:
         nonce = _NONCE.pack(0, self.counter)
         self.counter += 1
         self.frames += 1
-        self.bytes += size
+        self.total += size
         return nonce
 
 
