@@ -40,6 +40,7 @@ class Claim:
         initiator: True on the client's side.
         target: The service principal that HELLO named; empty if none.
         served: Acceptor: the names this end serves under; empty for any.
+        bound: HELLO agreed to bind the proofs to the TLS channel.
     """
 
     facts: ContextFacts
@@ -48,6 +49,7 @@ class Claim:
     initiator: bool
     target: str
     served: frozenset[str] = frozenset()
+    bound: bool = False
 
 
 def _not_proven(text: str) -> AuthenticationFailed:
@@ -169,6 +171,15 @@ def target_equal(claim: Claim) -> None:
         )
 
 
+def channel_bound(claim: Claim) -> None:
+    """The client's proof carries the binding that HELLO promised.
+
+    MIT's acceptor takes a client without bindings, and NTLM's sixteen zero bytes.
+    """
+    if claim.bound and not claim.initiator and not claim.facts.channel_bound:
+        raise _not_proven("the client's proof is not bound to this TLS channel")
+
+
 RULES: tuple[Callable[[Claim], None], ...] = (
     inner_context_complete,
     mechanism_allowed,
@@ -179,6 +190,7 @@ RULES: tuple[Callable[[Claim], None], ...] = (
     ntlm_strong,
     mutual_authentication,
     target_equal,
+    channel_bound,
 )
 
 
@@ -202,7 +214,7 @@ def accept(claim: Claim, *, impersonation: ImpersonationLevel) -> Identity:
         name=facts.name,
         realm=facts.realm,
         mutual=facts.mutual and facts.mechanism is Mechanism.KERBEROS,
-        channel_bound=facts.channel_bound,
+        channel_bound=claim.bound,
         impersonation=(
             ImpersonationLevel.IDENTIFY if claim.initiator else impersonation
         ),

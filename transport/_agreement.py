@@ -7,14 +7,17 @@ FINISHED, because both HELLOs are part of the transcript.
 from typing import Final
 
 from ._aead import AeadSuite, public_key, shared_secret
-from ._config import SessionConfig
+from ._config import NO_BINDING, SessionConfig
 from ._hello import MAGIC, VERSION, ClientHello, ServerHello, lowest
 from ._protection import Protection, Suite, SuiteName
-from ._security import SecurityContext
+from ._security import ChannelBinding, SecurityContext
 from ._suites import GssSuite
 from .errors import HandshakeError, InsufficientProtection, RemoteProtocolError
 
-__all__ = ["check_choice", "choose", "make_suite", "offer"]
+__all__ = ["BINDING", "bound", "check_choice", "choose", "make_suite", "offer"]
+
+BINDING: Final = "tls-server-end-point"
+"""The feature by which ends agree to bind their proofs to the TLS channel."""
 
 _WITH_KEYS: Final = {SuiteName.AES256GCM}
 
@@ -34,6 +37,7 @@ def offer(config: SessionConfig) -> ClientHello:
         impersonation=config.impersonation,
         nonce=config.nonce,
         key=_key(config, config.suites),
+        features=[BINDING] if config.bindable else [],
     )
 
 
@@ -42,7 +46,8 @@ def choose(config: SessionConfig, hello: ClientHello) -> ServerHello:
 
     Raises:
         HandshakeError: There is no version or suite in common.
-        InsufficientProtection: The client can live with no level that this end can.
+        InsufficientProtection: The client can live with no level that this end can,
+            or the channel cannot be bound as the policy demands.
         RemoteProtocolError: The client's key is missing.
     """
     if VERSION not in hello.versions:
@@ -53,6 +58,8 @@ def choose(config: SessionConfig, hello: ClientHello) -> ServerHello:
             f"no suite in common; this end allows {', '.join(config.suites)}"
         )
     _check_key(suite, hello.key)
+    features = [BINDING] if config.bindable and BINDING in hello.features else []
+    _check_binding(config, features)
     return ServerHello(
         magic=MAGIC,
         version=VERSION,
@@ -62,6 +69,7 @@ def choose(config: SessionConfig, hello: ClientHello) -> ServerHello:
         max_message=config.limits.max_message_bytes,
         nonce=config.nonce,
         key=_key(config, [suite]),
+        features=features,
     )
 
 
@@ -72,17 +80,26 @@ def check_choice(
 
     Raises:
         HandshakeError: The version or the suite was not.
-        InsufficientProtection: The minimum level was not.
+        InsufficientProtection: The minimum level was not, or the channel is not bound
+            as the policy demands.
         RemoteProtocolError: The server's key is missing.
     """
     if answer.version not in hello.versions or answer.suite not in hello.suites:
         raise HandshakeError("the server chose a version or suite not offered")
+    if not set(answer.features) <= set(hello.features):
+        raise HandshakeError("the server chose a feature not offered")
     if answer.minimum not in hello.levels:
         raise InsufficientProtection(
             f"the server chose {Protection(answer.minimum).name} as minimum; "
             f"this end's is {config.policy.minimum_protection.name}"
         )
     _check_key(answer.suite, answer.key)
+    _check_binding(config, answer.features)
+
+
+def bound(answer: ServerHello) -> bool:
+    """Return whether the session's proofs are bound to the TLS channel."""
+    return BINDING in answer.features
 
 
 def make_suite(
@@ -128,3 +145,12 @@ def _key(config: SessionConfig, suites: list[str]) -> bytes | None:
 def _check_key(suite: str, key: bytes | None) -> None:
     if suite in _WITH_KEYS and key is None:
         raise RemoteProtocolError(f"HELLO without a key for suite {suite}")
+
+
+def _check_binding(config: SessionConfig, features: list[str]) -> None:
+    always = config.policy.channel_binding is ChannelBinding.ALWAYS
+    if config.channel is None and always and BINDING not in features:
+        lacking = "the peer does not bind it"
+        if config.binding == NO_BINDING:
+            lacking = "this connection does not run over TLS"
+        raise InsufficientProtection(f"channel binding is required, and {lacking}")

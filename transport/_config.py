@@ -6,7 +6,7 @@ from typing import Final
 from ._hello import SIZES
 from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
 from ._protection import Protection, SuiteName
-from ._security import SecurityPolicy
+from ._security import ChannelBinding, SecurityPolicy
 
 __all__ = ["NO_BINDING", "Channel", "Limits", "SessionConfig"]
 
@@ -68,7 +68,8 @@ class SessionConfig:
         limits: What it accepts.
         allowed: The mechanisms that policy and credentials allow.
         channel: Set when the connection protects itself: suite `channel`.
-        binding: SHA-256 tls-server-end-point hash, or 32 zero bytes.
+        binding: SHA-256 of the server's certificate where the connection runs over
+            TLS, else 32 zero bytes.
         target: Client: the service principal asked for, `host/name`, or empty.
         served: Server: the service principals it serves under; empty for any.
         impersonation: Client: what the server may do with its identity.
@@ -97,3 +98,9 @@ class SessionConfig:
     def suites(self) -> list[str]:
         """The suites this end offers or accepts, best first."""
         return [SuiteName.CHANNEL] if self.channel else list(self.policy.suites)
+
+    @property
+    def bindable(self) -> bool:
+        """True if this end can and may bind its proof to the TLS channel."""
+        never = self.policy.channel_binding is ChannelBinding.NEVER
+        return self.binding != NO_BINDING and not never

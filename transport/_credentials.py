@@ -1,7 +1,8 @@
 r"""What one end authenticates with.
 
 A client uses a `Password`, a `TicketCache` (the signed-in user's tickets, the default)
-or a `Keytab` with a principal.  A server accepts with `Keytab` and `AccountFile`.
+or a `Keytab` with a principal.  A server accepts with a `Keytab`, and for NTLM with
+`AccountFile` or `Winbind`.
 
 These are values: nothing is read before a handshake or a listener needs it, secrets
 stay out of `repr`, and no file is ever looked for by way of the environment except
@@ -18,6 +19,7 @@ __all__ = [
     "Password",
     "ServerCredentials",
     "TicketCache",
+    "Winbind",
 ]
 
 
@@ -142,8 +144,25 @@ class AccountFile:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Winbind:
+    """The NTLM accounts of this machine's Active Directory domain, for a server.
+
+    Samba's winbindd has to run, the machine be a member of the domain (or one of its
+    controllers), and the Debian packages gss-ntlmssp and libwbclient0 (or what another
+    system calls them) be installed; a service other than root's has to be in the group
+    `winbindd_priv`.  Names are the domain's own, whatever a client typed.  Not
+    together with account files.
+    """
+
+    @property
+    def asks_ntlm(self) -> bool:
+        """True: winbind is there for NTLM."""
+        return True
+
+
 ClientCredentials = Password | TicketCache | Keytab
 """What a client can authenticate with."""
 
-ServerCredentials = Keytab | AccountFile
+ServerCredentials = Keytab | AccountFile | Winbind
 """What a server can accept with."""

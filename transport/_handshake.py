@@ -25,7 +25,7 @@ from hashlib import sha256
 from typing import Final
 
 from ._acceptance import Claim, accept
-from ._agreement import check_choice, choose, make_suite, offer
+from ._agreement import bound, check_choice, choose, make_suite, offer
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._events import StepRequired
 from ._frames import Frame, FrameType, encode_frame
@@ -311,6 +311,7 @@ class Handshake:
                 initiator=self._role.initiator,
                 target=hello.target,
                 served=config.served,
+                bound=bound(self._answer),
             ),
             impersonation=ImpersonationLevel(hello.impersonation),
         )
@@ -339,8 +340,9 @@ class Handshake:
         self._peer_finished = True
 
     def _statement(self, label: bytes) -> bytes:
-        digest = self._transcript.digest()
-        return b"signetrpc1 finished " + label + digest + self._config.binding
+        assert self._answer is not None
+        binding = self._config.binding if bound(self._answer) else NO_BINDING
+        return b"signetrpc1 finished " + label + self._transcript.digest() + binding
 
     def _open_channel(self) -> None:
         channel = self._config.channel

@@ -17,6 +17,7 @@ from ._credentials import (
     Password,
     ServerCredentials,
     TicketCache,
+    Winbind,
 )
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate_accounts import Accounts
@@ -29,6 +30,7 @@ from .errors import AuthenticationFailed, FailureReason
 
 if TYPE_CHECKING:
     from ._negotiate_kerberos import KerberosAcceptor
+    from ._negotiate_winbind import WinbindAcceptor
 
 __all__ = ["AcceptorFactory", "InitiatorContext"]
 
@@ -46,6 +48,7 @@ class InitiatorContext(BaseContext):
             rules Kerberos out.
         impersonation: DELEGATE forwards the user's tickets.
         allowed: The mechanisms that may be used; no token of another is ever made.
+        binding: The application data of the channel binding, or None.
     """
 
     def __init__(
@@ -55,12 +58,13 @@ class InitiatorContext(BaseContext):
         service_principal: str,
         impersonation: ImpersonationLevel,
         allowed: frozenset[Mechanism],
+        binding: bytes | None = None,
     ) -> None:
+        user = _user(credentials)
         super().__init__(
             protocol,
-            Situation(
-                initiator=True, service=service_principal, user=_user(credentials)
-            ),
+            Situation(initiator=True, service=service_principal, user=user),
+            binding,
         )
         self._credentials = credentials
         self._service = service_principal
@@ -98,7 +102,7 @@ class AcceptorFactory:
 
     Args:
         accept: What clients are authenticated against: at most one keytab, any number
-            of account files.
+            of account files or winbind.
         policy: What mechanisms and service principals to allow.
 
     Attributes:
@@ -109,7 +113,7 @@ class AcceptorFactory:
     Raises:
         AuthenticationFailed: Something in `accept` cannot be used, or nothing in it is
             allowed; the text names the file.
-        ValueError: There is more than one keytab.
+        ValueError: There is more than one keytab, or winbind beside account files.
     """
 
     def __init__(
@@ -119,14 +123,20 @@ class AcceptorFactory:
         keytabs = [entry for entry in accept if isinstance(entry, Keytab)]
         if len(keytabs) > 1:
             raise ValueError("more than one keytab: merge them into one with ktutil")
-        allowed = policy.allowed(ntlm_asked=bool(files))
+        winbind = any(isinstance(entry, Winbind) for entry in accept)
+        if winbind and files:
+            raise ValueError("NTLM is verified by winbind or account files, not both")
+        allowed = policy.allowed(ntlm_asked=winbind or bool(files))
         self._accounts: Accounts | None = None
+        self._winbind: WinbindAcceptor | None = None
         self._kerberos: KerberosAcceptor | None = None
         self.served = frozenset(
             name.partition("@")[0] for name in policy.service_principals
         )
         if files and Mechanism.NTLM in allowed:
             self._accounts = Accounts(files)
+        if winbind and Mechanism.NTLM in allowed:
+            self._winbind = _winbind_acceptor()
         if keytabs and Mechanism.KERBEROS in allowed:
             self._kerberos = _kerberos_acceptor(keytabs[0], policy)
             self.served = self._kerberos.served
@@ -134,7 +144,7 @@ class AcceptorFactory:
             name: make
             for name, make, given in (
                 (Mechanism.KERBEROS, self._make_kerberos, self._kerberos),
-                (Mechanism.NTLM, self._make_ntlm, self._accounts),
+                (Mechanism.NTLM, self._make_ntlm, self._accounts or self._winbind),
             )
             if given is not None
         }
@@ -143,22 +153,29 @@ class AcceptorFactory:
             names = ", ".join(sorted(allowed)) or "nothing"
             raise AuthenticationFailed(
                 "nothing to accept with: Kerberos needs a Keytab and NTLM an "
-                f"AccountFile; the policy allows {names}",
+                f"AccountFile or Winbind; the policy allows {names}",
                 reason=FailureReason.NO_CREDENTIALS,
             )
 
-    def context(self, protocol: NegotiationProtocol) -> "AcceptorContext":
+    def context(
+        self, protocol: NegotiationProtocol, binding: bytes | None = None
+    ) -> "AcceptorContext":
         """Return a new context for tokens of that form.  Cheap; any thread.
+
+        With `binding`, the application data of the channel binding, a client that
+        presents another is refused; whether it presented any is in the facts.
 
         A form that is not allowed fails in the context's first step.
         """
-        return AcceptorContext(protocol, self._makers)
+        return AcceptorContext(protocol, self._makers, binding)
 
     def _make_kerberos(self) -> MechanismContext:
         assert self._kerberos is not None
         return self._kerberos.context()
 
     def _make_ntlm(self) -> MechanismContext:
+        if self._winbind is not None:
+            return self._winbind.context()
         assert self._accounts is not None
         return NtlmContext(accounts=self._accounts)
 
@@ -167,9 +184,12 @@ class AcceptorContext(BaseContext):
     """A server's context, made by `AcceptorFactory.context`."""
 
     def __init__(
-        self, protocol: NegotiationProtocol, makers: dict[Mechanism, Maker]
+        self,
+        protocol: NegotiationProtocol,
+        makers: dict[Mechanism, Maker],
+        binding: bytes | None,
     ) -> None:
-        super().__init__(protocol, Situation(initiator=False))
+        super().__init__(protocol, Situation(initiator=False), binding)
         self._given = makers
 
     def makers(self) -> dict[Mechanism, Maker]:
@@ -182,6 +202,17 @@ def _kerberos_acceptor(keytab: Keytab, policy: SecurityPolicy) -> "KerberosAccep
     except ImportError as error:
         raise _kerberos_missing() from error
     return KerberosAcceptor(keytab, policy.service_principals)
+
+
+def _winbind_acceptor() -> "WinbindAcceptor":
+    try:
+        from ._negotiate_winbind import WinbindAcceptor
+    except ImportError as error:
+        raise AuthenticationFailed(
+            "Winbind needs the package gssapi: pip install 'signetrpc[kerberos]'",
+            reason=FailureReason.MECHANISM,
+        ) from error
+    return WinbindAcceptor()
 
 
 def _kerberos_missing() -> AuthenticationFailed:

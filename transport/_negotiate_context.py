@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+from spnego.channel_bindings import GssChannelBindings
+
 from ._identity import Mechanism
 from ._negotiate_errors import Situation, convert
 from ._negotiate_mechanism import NOTHING, MechanismContext, Messages
@@ -26,9 +28,17 @@ Maker = Callable[[], MechanismContext]
 class BaseContext(ABC):
     """A `SecurityContext`; subclasses say how to make each mechanism's context."""
 
-    def __init__(self, protocol: NegotiationProtocol, situation: Situation) -> None:
+    def __init__(
+        self,
+        protocol: NegotiationProtocol,
+        situation: Situation,
+        binding: bytes | None,
+    ) -> None:
         self._protocol = protocol
         self._situation = situation
+        self._bindings = None
+        if binding is not None:
+            self._bindings = GssChannelBindings(application_data=binding)
         self._context: MechanismContext | None = None
         self._failed = False
         self._messages: Messages | None = None
@@ -74,7 +84,7 @@ class BaseContext(ABC):
                 )
         if self._context is None:
             self._context = self._make()
-        answer = self._context.step(token)
+        answer = self._context.step(token, channel_bindings=self._bindings)
         if answer is not None:
             _check_size("the token to send", answer)
         if self._context.complete:

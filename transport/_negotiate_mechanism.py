@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
+from spnego.channel_bindings import GssChannelBindings
+
 from ._security import ContextFacts, Unwrapped
 
 __all__ = ["NOTHING", "MechanismContext", "Messages"]
@@ -41,7 +43,12 @@ class Messages(NamedTuple):
 class MechanismContext(Protocol):
     """A mechanism's own context, by itself or inside SPNEGO."""
 
-    def step(self, in_token: bytes | None = None) -> bytes | None:
+    def step(
+        self,
+        in_token: bytes | None = None,
+        *,
+        channel_bindings: GssChannelBindings | None = None,
+    ) -> bytes | None:
         """Consume the peer's token and return the one to send, if any."""
         ...
 

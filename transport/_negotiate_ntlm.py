@@ -25,9 +25,15 @@ from spnego._ntlm import (
     NTLMProxy,
     _NTLMCredential,  # pyright: ignore[reportPrivateUsage]
 )
-from spnego._ntlm_raw.messages import Authenticate, Challenge, NegotiateFlags
+from spnego._ntlm_raw.messages import (
+    Authenticate,
+    AvId,
+    Challenge,
+    NegotiateFlags,
+    NTClientChallengeV2,
+)
 from spnego.channel_bindings import GssChannelBindings
-from spnego.exceptions import SpnegoError
+from spnego.exceptions import BadBindingsError, SpnegoError
 
 from ._credentials import Password
 from ._identity import Mechanism
@@ -83,6 +89,14 @@ def _credential(account: Account) -> _NTLMCredential:
     return _NTLMCredential(NTLMHash(name, nt_hash=account.nt_hash.hex()))
 
 
+def _presents_bindings(message: Authenticate) -> bool:
+    response = message.nt_challenge_response or b""
+    if len(response) <= _V1_RESPONSE:
+        return False
+    pairs = NTClientChallengeV2.unpack(response[16:]).av_pairs
+    return any(pairs.get(AvId.channel_bindings, b""))
+
+
 class NtlmContext(NTLMProxy):
     """An NTLM context, initiator or acceptor.
 
@@ -106,6 +120,7 @@ class NtlmContext(NTLMProxy):
         self._accounts = accounts
         self._response_length = 0
         self._mic_checked = False
+        self._bound = False
         credential: NTLMHash | None = None
         if password is not None:
             credential = NTLMHash(
@@ -138,6 +153,10 @@ class NtlmContext(NTLMProxy):
         )
         try:
             verify(self, token, channel_bindings)
+        except BadBindingsError as error:
+            raise AuthenticationFailed(
+                "the channel bindings do not match", reason=FailureReason.NOT_PROVEN
+            ) from error
         except SpnegoError as error:
             _log.info(
                 "NTLM logon of %r in domain %r refused: %s",
@@ -149,6 +168,8 @@ class NtlmContext(NTLMProxy):
                 "unknown user, wrong password, or too weak a form of NTLM",
                 reason=FailureReason.REFUSED,
             ) from error
+        # pyspnego compared the hash, but lets sixteen zero bytes (none) pass.
+        self._bound = channel_bindings is not None and _presents_bindings(message)
 
     def _compute_response(
         self,
@@ -186,7 +207,7 @@ class NtlmContext(NTLMProxy):
             confidentiality=bool(flags & NegotiateFlags.seal),
             replay_detection=signs,
             sequence_detection=signs,
-            channel_bound=False,
+            channel_bound=self._bound,
             session_key=self.session_key,
             ntlm=NtlmFacts(
                 version2=self._response_length > _V1_RESPONSE,

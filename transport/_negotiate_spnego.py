@@ -123,7 +123,7 @@ class SpnegoContext(NegotiateProxy):
             raise _malformed("the negotiation begins a second time")
         if self.usage == "accept":
             return self._answer(mech_types or [])
-        return self._offer()
+        return self._offer(channel_bindings)
 
     def _answer(self, offered: list[str]) -> list[str]:
         for mech, make in self._makers.items():
@@ -135,12 +135,13 @@ class SpnegoContext(NegotiateProxy):
             reason=FailureReason.MECHANISM,
         )
 
-    def _offer(self) -> list[str]:
+    def _offer(self, bindings: GssChannelBindings | None) -> list[str]:
         failure: Exception | None = None
         for mech, make in self._makers.items():
             try:
                 context = make()
-                self._add(mech, context, context.step(None))
+                token = context.step(None, channel_bindings=bindings)
+                self._add(mech, context, token)
             except Exception as error:
                 # The first one is told if none is left: the best mechanism's.
                 failure = failure or error

@@ -15,6 +15,7 @@ from ._identity import Mechanism
 from ._protection import Protection, SuiteName
 
 __all__ = [
+    "ChannelBinding",
     "ContextFacts",
     "NegotiationProtocol",
     "NtlmFacts",
@@ -34,6 +35,22 @@ class NegotiationProtocol(StrEnum):
     NEGOTIATE = "negotiate"
     KERBEROS = "kerberos"
     NTLM = "ntlm"
+
+
+class ChannelBinding(StrEnum):
+    """Whether a proof over TLS must be bound to that TLS channel.
+
+    Bound, a proof cannot be relayed by somebody who terminates TLS in between.  The
+    binding is tls-server-end-point (RFC 5929); FINISHED covers it, whatever the
+    mechanism, and Kerberos and NTLM carry it too.
+    """
+
+    NEVER = "never"
+    """Not offered: for a TLS terminator that is meant to be there."""
+    WHEN_SUPPORTED = "when-supported"
+    """Wherever both ends see the same TLS channel and neither says NEVER."""
+    ALWAYS = "always"
+    """A session without it is refused, one without TLS too."""
 
 
 class Unwrapped(NamedTuple):
@@ -157,6 +174,9 @@ class SecurityPolicy:
             None: as the mechanism gives it (Kerberos is always asked for it).
         minimum_protection: Nothing in the session goes below this level.
         suites: Suites offered or accepted, best first.
+        channel_binding: Whether a proof must be bound to the TLS channel.
+        max_lifetime_seconds: A session ends after this time, or earlier at the end of
+            the identity's own (a Kerberos ticket's).
         service_principals: Acceptor: serve only under these names (`host/name`).
             Empty: those in the keytab.
         handshake_seconds: The handshake must end within this time.
@@ -167,6 +187,8 @@ class SecurityPolicy:
     require_mutual: bool | None = None
     minimum_protection: Protection = Protection.SIGN
     suites: Sequence[str] = (SuiteName.AES256GCM, SuiteName.GSS)
+    channel_binding: ChannelBinding = ChannelBinding.WHEN_SUPPORTED
+    max_lifetime_seconds: float = 36_000.0
     service_principals: frozenset[str] = frozenset()
     handshake_seconds: float = 10.0
 
@@ -175,6 +197,10 @@ class SecurityPolicy:
             raise ValueError(
                 f"suites {list(self.suites)}; there are: {', '.join(sorted(_SUITES))}"
             )
+
+        for name in ("max_lifetime_seconds", "handshake_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} is not over 0")
 
     @classmethod
     def kerberos_only(cls) -> "SecurityPolicy":

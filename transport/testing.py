@@ -39,7 +39,7 @@ def scripted_facts(*, initiator: bool, target: str = "host/server") -> ContextFa
         confidentiality=True,
         replay_detection=True,
         sequence_detection=True,
-        channel_bound=False,
+        channel_bound=True,
         session_key=b"k" * 32,
         enctype=18,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from signetrpc.transport import _acceptance
-from signetrpc.transport._acceptance import RULES, Claim, accept
+from signetrpc.transport._acceptance import RULES, Claim, accept, channel_bound
 from signetrpc.transport._identity import ImpersonationLevel, Mechanism
 from signetrpc.transport._security import ContextFacts, NtlmFacts, SecurityPolicy
 from signetrpc.transport.errors import (
@@ -101,9 +101,12 @@ def test_the_clients_level_counts_on_the_server_alone() -> None:
     assert own is ImpersonationLevel.IDENTIFY
 
 
-def test_channel_binding_is_passed_on() -> None:
-    claim = _with(SERVER, channel_bound=True)
+def test_an_identity_is_bound_if_both_ends_agreed_to_it() -> None:
+    claim = replace(_with(SERVER, channel_bound=True), bound=True)
     assert accept(claim, impersonation=LEVEL).channel_bound
+    assert accept(replace(CLIENT, bound=True), impersonation=LEVEL).channel_bound
+    claim = _with(SERVER, channel_bound=True)
+    assert not accept(claim, impersonation=LEVEL).channel_bound
 
 
 @pytest.mark.parametrize("enctype", [17, 18, 19, 20, 25, 26])
@@ -138,6 +141,12 @@ _MECHANISM, _NOT_PROVEN = FailureReason.MECHANISM, FailureReason.NOT_PROVEN
 _UNKNOWN = FailureReason.UNKNOWN_SERVICE
 
 CASES = {
+    "a client that does not bind as it said": Case(
+        channel_bound,
+        replace(SERVER, bound=True),
+        "not bound to this TLS channel",
+        _NOT_PROVEN,
+    ),
     "negotiated around nothing": Case(
         _acceptance.inner_context_complete,
         _with(SERVER, complete=False),

@@ -36,8 +36,8 @@ from tests.support.sessions import (
 # Sending and receiving.
 
 
-def test_each_message_arrives_whole_with_its_level() -> None:
-    client, server = opened(minimum=NONE)
+def test_each_message_arrives_whole_with_its_level(suite: str) -> None:
+    client, server = opened(minimum=NONE, suite=suite)
     for message, level in [(b"a", SEAL), (b"b", SEAL), (b"c", NONE), (b"d", SIGN)]:
         client.send(message, level)
     assert pump(client, server)[1] == [
@@ -47,8 +47,8 @@ def test_each_message_arrives_whole_with_its_level() -> None:
     ]
 
 
-def test_a_minimum_holds_both_ways() -> None:
-    client, server = opened()
+def test_a_minimum_holds_both_ways(suite: str) -> None:
+    client, server = opened(suite=suite)
     with pytest.raises(LocalProtocolError, match="NONE; this session's minimum"):
         client.send(b"x", NONE)
     outcome = settle(server, raw(16, b"\0\0\0\1x", level=0))
@@ -59,9 +59,9 @@ def test_a_minimum_holds_both_ways() -> None:
     assert not outcome.messages
 
 
-def test_limits_are_the_receiver_s() -> None:
-    client = session(initiator=True)
-    server = session(initiator=False, limits=SMALL)
+def test_limits_are_the_receiver_s(suite: str) -> None:
+    client = session(initiator=True, suite=suite)
+    server = session(initiator=False, limits=SMALL, suite=suite)
     pump(client, server)
     assert client.established.max_message_bytes == 2048
     assert server.established.max_message_bytes == 128 * 1024
@@ -72,16 +72,16 @@ def test_limits_are_the_receiver_s() -> None:
     assert pump(client, server)[1] == [(SEAL, [b"x" * 2048])] * 2
 
 
-def test_a_message_must_fit_a_record_of_the_peer() -> None:
+def test_a_message_must_fit_a_record_of_the_peer(suite: str) -> None:
     record = Limits(max_record_bytes=2048, max_message_bytes=1024)
-    client = session(initiator=True)
-    server = session(initiator=False, limits=record)
+    client = session(initiator=True, suite=suite)
+    server = session(initiator=False, limits=record, suite=suite)
     pump(client, server)
     assert client.established.max_message_bytes == 1024
 
 
-def test_nothing_is_sent_before_the_end_of_the_handshake() -> None:
-    client, server = pair()
+def test_nothing_is_sent_before_the_end_of_the_handshake(suite: str) -> None:
+    client, server = pair(suite=suite)
     for end in (client, server):
         with pytest.raises(LocalProtocolError, match="cannot send in state HANDSHAKE"):
             end.send(b"x", SEAL)
@@ -105,8 +105,8 @@ def test_plain_gives_no_more_than_it_has() -> None:
 # Time.
 
 
-def test_the_handshake_has_a_deadline() -> None:
-    for end in pair():
+def test_the_handshake_has_a_deadline(suite: str) -> None:
+    for end in pair(suite=suite):
         assert end.next_timeout() == 10.0
         end.handle_timeout(9.99)
         assert end.state is SessionState.HANDSHAKE
@@ -119,9 +119,9 @@ def test_the_handshake_has_a_deadline() -> None:
         assert end.data_to_send() == b""
 
 
-def test_a_step_that_ends_after_the_deadline_changes_nothing() -> None:
+def test_a_step_that_ends_after_the_deadline_changes_nothing(suite: str) -> None:
     for late in (True, False):
-        client = session(initiator=True)
+        client = session(initiator=True, suite=suite)
         step = client.next_event()
         assert isinstance(step, StepRequired)
         client.handle_timeout(10.0)
@@ -135,8 +135,8 @@ def test_a_step_that_ends_after_the_deadline_changes_nothing() -> None:
         assert client.data_to_send() == b""
 
 
-def test_an_open_session_has_none() -> None:
-    for end in opened():
+def test_an_open_session_has_none(suite: str) -> None:
+    for end in opened(suite=suite):
         assert end.next_timeout() is None
         end.handle_timeout(1e9)
         assert end.state is SessionState.OPEN
@@ -145,8 +145,8 @@ def test_an_open_session_has_none() -> None:
 # Steps.
 
 
-def test_a_step_that_fails_tells_the_peer_no_more_than_it_may_know() -> None:
-    server = session(initiator=False)
+def test_a_step_that_fails_tells_the_peer_no_more_than_it_may_know(suite: str) -> None:
+    server = session(initiator=False, suite=suite)
     server.step_failed(ValueError("user alice, password hunter2"))
     with pytest.raises(AuthenticationFailed, match="the security mechanism failed"):
         server.next_event()
@@ -161,8 +161,8 @@ def test_no_context_and_no_channel_is_no_session() -> None:
 # Ends.
 
 
-def test_close_both_ways() -> None:
-    client, server = opened()
+def test_close_both_ways(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.send(b"last", SEAL)
     client.close()
     assert client.state is SessionState.CLOSING
@@ -184,8 +184,8 @@ def test_close_both_ways() -> None:
         assert caught.value.clean
 
 
-def test_what_waits_when_the_peer_closes_is_sent_before_close() -> None:
-    client, server = opened()
+def test_what_waits_when_the_peer_closes_is_sent_before_close(suite: str) -> None:
+    client, server = opened(suite=suite)
     server.send(b"on its way", SEAL)
     client.close()
     server.receive_data(client.data_to_send())
@@ -195,8 +195,8 @@ def test_what_waits_when_the_peer_closes_is_sent_before_close() -> None:
     assert collect(client) == [(SEAL, [b"on its way"]), PeerClosed()]
 
 
-def test_close_is_owed_even_after_the_peer_s_stream_has_ended() -> None:
-    client, server = opened()
+def test_close_is_owed_even_after_the_peer_s_stream_has_ended(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.close()
     server.receive_data(client.data_to_send())
     server.receive_eof()
@@ -207,8 +207,8 @@ def test_close_is_owed_even_after_the_peer_s_stream_has_ended() -> None:
     assert collect(client) == [PeerClosed()]
 
 
-def test_messages_may_come_while_this_end_is_closing() -> None:
-    client, server = opened()
+def test_messages_may_come_while_this_end_is_closing(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.close()
     client.data_to_send()
     server.send(b"x", SEAL)
@@ -217,10 +217,10 @@ def test_messages_may_come_while_this_end_is_closing() -> None:
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_nothing_comes_after_close(guarded: bool) -> None:
+def test_nothing_comes_after_close(guarded: bool, suite: str) -> None:
     error = IntegrityError if guarded else RemoteProtocolError
     for kind in (FrameType.RECORD, FrameType.CLOSE):
-        client, server = opened() if guarded else plain()
+        client, server = opened(suite=suite) if guarded else plain()
         suite = client._suite  # pyright: ignore[reportPrivateUsage]
         assert suite is not None
         client.close()
@@ -234,15 +234,15 @@ def test_nothing_comes_after_close(guarded: bool) -> None:
         assert server.state is SessionState.FAILED
 
 
-def test_the_end_of_the_stream_is_a_truncation_unless_close_came() -> None:
-    client, server = opened()
+def test_the_end_of_the_stream_is_a_truncation_unless_close_came(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.send(b"x" * 10, SEAL)
     record = client.data_to_send()
     client.close()
     close = client.data_to_send()
     stream = record + close
     for at in range(len(stream) + 1):
-        client, server = opened()
+        client, server = opened(suite=suite)
         outcome = settle(server, stream[:at], eof=True)
         error = outcome.error
         assert isinstance(error, ConnectionClosed)
@@ -255,16 +255,16 @@ def test_the_end_of_the_stream_is_a_truncation_unless_close_came() -> None:
             assert server.data_to_send() == b""
 
 
-def test_bytes_after_close_are_no_clean_end() -> None:
-    client, server = opened()
+def test_bytes_after_close_are_no_clean_end(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.close()
     outcome = settle(server, client.data_to_send() + b"\x10", eof=True)
     assert isinstance(outcome.error, ConnectionClosed)
     assert not outcome.error.clean
 
 
-def test_the_end_of_the_stream_in_the_handshake() -> None:
-    client, server = pair(legs=3)
+def test_the_end_of_the_stream_in_the_handshake(suite: str) -> None:
+    client, server = pair(legs=3, suite=suite)
     streams = [b"", b""]
     for _ in range(4):
         for index, end in enumerate((client, server)):
@@ -275,7 +275,7 @@ def test_the_end_of_the_stream_in_the_handshake() -> None:
     for initiator in (True, False):
         stream = streams[0 if not initiator else 1]
         for at in range(len(stream)):
-            end = session(initiator=initiator, legs=3)
+            end = session(initiator=initiator, legs=3, suite=suite)
             outcome = settle(end, stream[:at], eof=True)
             assert isinstance(outcome.error, ConnectionClosed)
             assert not outcome.error.clean
@@ -284,8 +284,8 @@ def test_the_end_of_the_stream_in_the_handshake() -> None:
             assert 4 not in kinds  # nobody is there to hear a REJECT
 
 
-def test_an_error_parks_the_session_for_good() -> None:
-    client, server = opened()
+def test_an_error_parks_the_session_for_good(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.send(b"good", SEAL)
     good = client.data_to_send()
     first = settle(server, raw(99)).error
@@ -299,8 +299,8 @@ def test_an_error_parks_the_session_for_good() -> None:
     assert server.data_to_send() == b""
 
 
-def test_what_came_whole_before_the_error_is_reported() -> None:
-    client, server = opened()
+def test_what_came_whole_before_the_error_is_reported(suite: str) -> None:
+    client, server = opened(suite=suite)
     client.send(b"good", SEAL)
     outcome = settle(server, client.data_to_send() + raw(99))
     assert outcome.messages == [(SEAL, [b"good"])]

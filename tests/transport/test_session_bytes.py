@@ -50,8 +50,8 @@ def chunks(stream: bytes, sizes: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("initiator", [True, False])
 @pytest.mark.parametrize("legs", LEGS)
-def test_split_at_each_byte(legs: int, initiator: bool) -> None:
-    whole = exchange(legs=legs)
+def test_split_at_each_byte(legs: int, initiator: bool, suite: str) -> None:
+    whole = exchange(legs=legs, suite=suite)
     stream = whole.stream(initiator=initiator)
     for at in range(len(stream) + 1):
         end = whole.fresh(initiator=initiator)
@@ -61,8 +61,8 @@ def test_split_at_each_byte(legs: int, initiator: bool) -> None:
 
 @pytest.mark.parametrize("initiator", [True, False])
 @pytest.mark.parametrize("legs", LEGS)
-def test_one_byte_at_a_time(legs: int, initiator: bool) -> None:
-    whole = exchange(legs=legs)
+def test_one_byte_at_a_time(legs: int, initiator: bool, suite: str) -> None:
+    whole = exchange(legs=legs, suite=suite)
     stream = whole.stream(initiator=initiator)
     end = whole.fresh(initiator=initiator)
     events = feed(end, *chunks(stream, [1] * len(stream)))
@@ -70,8 +70,8 @@ def test_one_byte_at_a_time(legs: int, initiator: bool) -> None:
 
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
-def test_any_split(data: st.DataObject, initiator: bool, legs: int) -> None:
-    whole = exchange(legs=legs)
+def test_any_split(data: st.DataObject, initiator: bool, legs: int, suite: str) -> None:
+    whole = exchange(legs=legs, suite=suite)
     stream = whole.stream(initiator=initiator)
     end = whole.fresh(initiator=initiator)
     events = feed(end, *chunks(stream, _sizes(data, len(stream))))
@@ -79,8 +79,8 @@ def test_any_split(data: st.DataObject, initiator: bool, legs: int) -> None:
 
 
 @pytest.mark.parametrize("initiator", [True, False])
-def test_ended_at_each_byte(initiator: bool) -> None:
-    whole = exchange()
+def test_ended_at_each_byte(initiator: bool, suite: str) -> None:
+    whole = exchange(suite=suite)
     stream = whole.stream(initiator=initiator)
     events = whole.events(initiator=initiator)
     for at in range(len(stream)):
@@ -143,36 +143,40 @@ def _attacked(
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
 def test_no_change_of_a_protected_stream_gives_another_message(
-    data: st.DataObject, initiator: bool, legs: int
+    data: st.DataObject, initiator: bool, legs: int, suite: str
 ) -> None:
-    whole = exchange(legs=legs, minimum=SIGN)
-    messages = _attacked(data, whole, initiator=initiator)
+    whole = exchange(legs=legs, minimum=SIGN, suite=suite)
+    messages = _attacked(data, whole, initiator=initiator, suite=suite)
     assert messages == whole.messages(initiator=initiator)[: len(messages)]
 
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
 def test_beside_unprotected_messages_the_protected_ones_hold(
-    data: st.DataObject, initiator: bool, legs: int
+    data: st.DataObject, initiator: bool, legs: int, suite: str
 ) -> None:
     def protected(messages: list[MessagesReceived]) -> list[MessagesReceived]:
         return [message for message in messages if message.protection]
 
-    whole = exchange(legs=legs, minimum=NONE)
-    messages = protected(_attacked(data, whole, initiator=initiator))
+    whole = exchange(legs=legs, minimum=NONE, suite=suite)
+    messages = protected(_attacked(data, whole, initiator=initiator, suite=suite))
     true = protected(whole.messages(initiator=initiator))
     assert messages == true[: len(messages)]
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_garbage_instead_of_a_handshake(garbage: bytes, initiator: bool) -> None:
-    outcome = settle(exchange().fresh(initiator=initiator), garbage, eof=True)
+def test_garbage_instead_of_a_handshake(
+    garbage: bytes, initiator: bool, suite: str
+) -> None:
+    outcome = settle(
+        exchange(suite=suite).fresh(initiator=initiator), garbage, eof=True
+    )
     assert outcome.error is not None
     assert not outcome.messages
 
 
 @given(st.binary(max_size=300))
-def test_garbage_in_an_open_session(garbage: bytes) -> None:
-    outcome = settle(opened()[1], garbage, eof=True)
+def test_garbage_in_an_open_session(garbage: bytes, suite: str) -> None:
+    outcome = settle(opened(suite=suite)[1], garbage, eof=True)
     assert isinstance(outcome.error, (IntegrityError, ConnectionClosed))
     assert not outcome.messages
 
@@ -180,15 +184,19 @@ def test_garbage_in_an_open_session(garbage: bytes) -> None:
 # One bit.
 
 
-def _frame(level: Protection, *, minimum: Protection) -> tuple[Session, bytes]:
+def _frame(
+    level: Protection, *, minimum: Protection, suite: str
+) -> tuple[Session, bytes]:
     """An end that waits, and the protected frame it waits for."""
-    client, server = opened(minimum=minimum, limits=SMALL)
+    client, server = opened(minimum=minimum, limits=SMALL, suite=suite)
     client.send(b"attack at dawn", level)
     return server, client.data_to_send()
 
 
-def _close(level: Protection, *, minimum: Protection) -> tuple[Session, bytes]:
-    client, server = opened(minimum=minimum, limits=SMALL)
+def _close(
+    level: Protection, *, minimum: Protection, suite: str
+) -> tuple[Session, bytes]:
+    client, server = opened(minimum=minimum, limits=SMALL, suite=suite)
     client.close()
     return server, client.data_to_send()
 
@@ -218,12 +226,12 @@ def _lengthens(data: bytes, bit: int) -> bool:
 
 @pytest.mark.parametrize(("make", "level", "minimum"), CASES)
 def test_each_bit_of_a_protected_frame(
-    make: Make, level: Protection, minimum: Protection
+    make: Make, level: Protection, minimum: Protection, suite: str
 ) -> None:
-    _, data = make(level, minimum=minimum)
+    _, data = make(level, minimum=minimum, suite=suite)
     later = 0
     for bit in range(len(data) * 8):
-        server, same = make(level, minimum=minimum)
+        server, same = make(level, minimum=minimum, suite=suite)
         assert same == data
         outcome = settle(server, _flip(data, bit))
         if _lengthens(data, bit):
@@ -240,11 +248,11 @@ def test_each_bit_of_a_protected_frame(
 
 @pytest.mark.parametrize(("make", "level", "minimum"), CASES)
 def test_each_bit_and_then_the_end_of_the_stream(
-    make: Make, level: Protection, minimum: Protection
+    make: Make, level: Protection, minimum: Protection, suite: str
 ) -> None:
-    _, data = make(level, minimum=minimum)
+    _, data = make(level, minimum=minimum, suite=suite)
     for bit in range(len(data) * 8):
-        server, _ = make(level, minimum=minimum)
+        server, _ = make(level, minimum=minimum, suite=suite)
         outcome = settle(server, _flip(data, bit), eof=True)
         assert outcome.events == []
         if _lengthens(data, bit):
@@ -254,12 +262,14 @@ def test_each_bit_and_then_the_end_of_the_stream(
             assert type(outcome.error) is IntegrityError
 
 
-def test_each_bit_of_an_unprotected_record_never_ends_in_another_exception() -> None:
-    client, server = opened(minimum=NONE, limits=SMALL)
+def test_each_bit_of_an_unprotected_record_never_ends_in_another_exception(
+    suite: str,
+) -> None:
+    client, server = opened(minimum=NONE, limits=SMALL, suite=suite)
     client.send(b"anybody may change this", NONE)
     data = client.data_to_send()
     for bit in range(len(data) * 8):
-        client, server = opened(minimum=NONE, limits=SMALL)
+        client, server = opened(minimum=NONE, limits=SMALL, suite=suite)
         outcome = settle(server, _flip(data, bit), eof=True)
         assert isinstance(outcome.error, (RemoteProtocolError, ConnectionClosed))
         assert all(each.protection is NONE for each in outcome.messages)
@@ -270,8 +280,8 @@ def _repeated(events: list[Event]) -> int:
 
 
 @pytest.mark.parametrize("initiator", [True, False])
-def test_each_frame_dropped_repeated_and_swapped(initiator: bool) -> None:
-    whole = exchange(minimum=SIGN)
+def test_each_frame_dropped_repeated_and_swapped(initiator: bool, suite: str) -> None:
+    whole = exchange(minimum=SIGN, suite=suite)
     parts = [frame.encoded for frame in frames(whole.stream(initiator=initiator))]
     true = whole.messages(initiator=initiator)
     for at in range(len(parts)):

@@ -76,8 +76,10 @@ def breaking() -> tuple[Session, Breaking]:
         (raw(18, b"\0\3mic", level=1), "CLOSE frame of level SIGN: bad signature"),
     ],
 )
-def test_what_no_key_vouches_for_is_an_integrity_error(data: bytes, said: str) -> None:
-    end = opened()[1]
+def test_what_no_key_vouches_for_is_an_integrity_error(
+    data: bytes, said: str, suite: str
+) -> None:
+    end = opened(suite=suite)[1]
     outcome = settle(end, data)
     assert type(outcome.error) is IntegrityError
     assert said in str(outcome.error)
@@ -108,9 +110,9 @@ def test_over_a_bare_channel_it_is_the_peer_s_fault(
 @pytest.mark.parametrize("plaintext", [b"", b"\0\0\0\0", b"\0\0\0\2x", b"x"])
 @pytest.mark.parametrize("level", Protection)
 def test_a_protected_run_without_form_is_the_peer_s_fault(
-    plaintext: bytes, level: Protection
+    plaintext: bytes, level: Protection, suite: str
 ) -> None:
-    client, server = opened(minimum=NONE)
+    client, server = opened(minimum=NONE, suite=suite)
     suite = client._suite  # pyright: ignore[reportPrivateUsage]
     assert suite is not None
     outcome = settle(server, suite.protect(frames(raw(16))[0].kind, level, plaintext))
@@ -119,16 +121,18 @@ def test_a_protected_run_without_form_is_the_peer_s_fault(
     )
 
 
-def test_close_carries_nothing() -> None:
-    client, server = opened()
+def test_close_carries_nothing(suite: str) -> None:
+    client, server = opened(suite=suite)
     suite = client._suite  # pyright: ignore[reportPrivateUsage]
     assert suite is not None
     outcome = settle(server, suite.protect(frames(raw(18))[0].kind, SIGN, b"data"))
     assert str(outcome.error) == "a CLOSE frame carries no data"
 
 
-def test_an_injected_unprotected_record_breaks_the_next_protected_one() -> None:
-    client, server = opened(minimum=NONE)
+def test_an_injected_unprotected_record_breaks_the_next_protected_one(
+    suite: str,
+) -> None:
+    client, server = opened(minimum=NONE, suite=suite)
     client.send(b"true", SEAL)
     outcome = settle(server, raw(16, b"\0\0\0\4fake"), client.data_to_send())
     assert outcome.messages == [(NONE, [b"fake"])]  # NONE promises no more
@@ -138,9 +142,9 @@ def test_an_injected_unprotected_record_breaks_the_next_protected_one() -> None:
 # The peer's haste.
 
 
-def test_during_a_step_one_frame_waits_and_no_more_is_held() -> None:
-    server = session(initiator=False, limits=SMALL)
-    client = session(initiator=True, limits=SMALL)
+def test_during_a_step_one_frame_waits_and_no_more_is_held(suite: str) -> None:
+    server = session(initiator=False, limits=SMALL, suite=suite)
+    client = session(initiator=True, limits=SMALL, suite=suite)
     collect(client)
     server.receive_data(client.data_to_send())
     assert isinstance(server.next_event(), StepRequired)
@@ -156,8 +160,8 @@ def test_during_a_step_one_frame_waits_and_no_more_is_held() -> None:
         server.next_event()
 
 
-def test_a_frame_that_came_during_a_step_is_taken_after_it() -> None:
-    client, server = pair(legs=3)
+def test_a_frame_that_came_during_a_step_is_taken_after_it(suite: str) -> None:
+    client, server = pair(legs=3, suite=suite)
     collect(client)
     server.receive_data(client.data_to_send())
     collect(server)
@@ -165,7 +169,7 @@ def test_a_frame_that_came_during_a_step_is_taken_after_it() -> None:
     collect(client)
     flight = client.data_to_send()  # TOKEN FINISHED
     for at in range(len(flight) + 1):
-        client, server = pair(legs=3)
+        client, server = pair(legs=3, suite=suite)
         collect(client)
         server.receive_data(client.data_to_send())
         collect(server)
