@@ -93,7 +93,7 @@ def _presents_bindings(message: Authenticate) -> bool:
     response = message.nt_challenge_response or b""
     if len(response) <= _V1_RESPONSE:
         return False
-    pairs = NTClientChallengeV2.unpack(response[16:]).av_pairs
+    pairs: Any = NTClientChallengeV2.unpack(response[16:]).av_pairs
     return any(pairs.get(AvId.channel_bindings, b""))
 
 
