@@ -112,7 +112,9 @@ class AsyncioLoop:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._failure is None:
             self._failure = error
             if self._owner is not None:
                 self._owner.cancel()
@@ -126,14 +128,15 @@ class AsyncioLoop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        owner, self._owner = self._owner, None  # not to be cancelled any more
+        if self._failure is not None and owner is not None:
+            owner.uncancel()
         with anyio.CancelScope(shield=True):
             while tasks := list(self._tasks):
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
         if self._failure is not None:
-            if self._owner is not None:
-                self._owner.uncancel()
             raise self._failure
 
 

@@ -10,12 +10,15 @@ from contextvars import Context
 from itertools import count
 from math import inf
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import trio
 from outcome import Error, Outcome, Value
 
 __all__ = ["TrioLoop", "TrioWaiter"]
+
+_FEW_TIMERS: Final = 64
+"""So many cancelled timers may wait for their time whatever else does."""
 
 
 class TrioWaiter:
@@ -60,13 +63,16 @@ class TrioWaiter:
 
 
 class _TrioTimer:
-    __slots__ = ("callback",)
+    __slots__ = ("_loop", "callback")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, loop: "TrioLoop", callback: Callable[[], None]) -> None:
+        self._loop = loop
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        self.callback = None
+        if self.callback is not None:
+            self.callback = None
+            self._loop.timer_cancelled()
 
 
 class _TrioTask:
@@ -89,6 +95,7 @@ class TrioLoop:
         self._soon_task: trio.lowlevel.Task | None = None
         self._timers: list[tuple[float, int, _TrioTimer]] = []
         self._timer_ids = count()
+        self._cancelled_timers = 0
         self._timer_scope: trio.CancelScope | None = None
         self.time = trio.current_time
         self.waiter = TrioWaiter
@@ -102,11 +109,21 @@ class TrioLoop:
 
     def call_at(self, when: float, callback: Callable[[], None]) -> _TrioTimer:
         """Run `callback` at `when`."""
-        timer = _TrioTimer(callback)
+        timer = _TrioTimer(self, callback)
         heapq.heappush(self._timers, (when, next(self._timer_ids), timer))
         if self._timer_scope is not None and when < self._timer_scope.deadline:
             self._timer_scope.deadline = when
         return timer
+
+    def timer_cancelled(self) -> None:
+        """Drop cancelled timers once they are most of all: their time may be far."""
+        self._cancelled_timers += 1
+        if self._cancelled_timers > _FEW_TIMERS + len(self._timers) // 2:
+            self._timers[:] = [
+                entry for entry in self._timers if entry[2].callback is not None
+            ]
+            heapq.heapify(self._timers)
+            self._cancelled_timers = 0
 
     def spawn(
         self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
@@ -146,8 +163,11 @@ class TrioLoop:
             self._timer_scope = None
             now = trio.current_time()
             while timers and timers[0][0] <= now:
-                callback = heapq.heappop(timers)[2].callback
-                if callback is not None:
+                timer = heapq.heappop(timers)[2]
+                callback, timer.callback = timer.callback, None
+                if callback is None:
+                    self._cancelled_timers -= 1
+                else:
                     callback()
 
     async def __aenter__(self) -> "TrioLoop":
@@ -167,10 +187,19 @@ class TrioLoop:
         try:
             return await self._manager.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
-            # One failure leaves the block as itself, as it does under asyncio.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            # What is cancelled from outside as well is cancelled in each task.
+            failures = [
+                failure
+                for failure in group.exceptions
+                if not isinstance(failure, trio.Cancelled)
+            ]
+            if len(failures) != 1:
+                raise
+            (failure,) = failures
+        # One failure leaves the block as itself, as it does under asyncio.
+        if failure is error:
+            return False
+        raise failure
 
 
 async def _run_in(
