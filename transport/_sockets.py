@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import sniffio
@@ -45,7 +45,16 @@ async def connect_pipe(address: Address) -> Pipe:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    # What the system said: asyncio puts its own words in place of it, and trio hides
+    # the errors of all addresses behind one without a number.
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
+    if isinstance(cause, OSError):
+        error = cause
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 async def _connect_asyncio(address: Address) -> Pipe:
