@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from signetrpc.transport._aead import public_key
 from signetrpc.transport._config import Channel, Limits, SessionConfig
 from signetrpc.transport._events import Event, MessagesReceived, StepRequired
 from signetrpc.transport._frames import (
@@ -27,16 +28,21 @@ TARGET = "host/server"
 SMALL = Limits(max_record_bytes=4096, max_message_bytes=2048, max_token_bytes=4096)
 
 NONE, SIGN, SEAL = Protection
+GSS, AEAD = SuiteName.GSS, SuiteName.AES256GCM
+SUITES = (GSS, AEAD)
+"""The suites that protect by themselves; fixture `suite` runs a test over each."""
 
 Tamper = Callable[[Frame], Sequence[bytes]]
 
 
-def config(*, initiator: bool, minimum: Protection = SIGN) -> SessionConfig:
-    """Return what one end of a scripted session brings."""
+def config(
+    *, initiator: bool, minimum: Protection = SIGN, suite: str = GSS
+) -> SessionConfig:
+    """Return what one end of a scripted session brings; it allows that suite alone."""
     kerberos = frozenset({Mechanism.KERBEROS})
     return SessionConfig(
         policy=SecurityPolicy(
-            mechanisms=kerberos, minimum_protection=minimum, suites=(SuiteName.GSS,)
+            mechanisms=kerberos, minimum_protection=minimum, suites=(suite,)
         ),
         nonce=(b"C" if initiator else b"S") * 32,
         secret=(b"c" if initiator else b"s") * 32,
@@ -52,11 +58,12 @@ def session(
     minimum: Protection = SIGN,
     limits: Limits | None = None,
     legs: int = 2,
+    suite: str = GSS,
     context: Callable[[ClientHello], SecurityContext] | None = None,
     given: SessionConfig | None = None,
 ) -> Session:
     """Return one end that has not begun; `context` replaces the scripted one."""
-    brings = given or config(initiator=initiator, minimum=minimum)
+    brings = given or config(initiator=initiator, minimum=minimum, suite=suite)
     if limits is not None:
         brings = replace(brings, limits=limits)
     return Session(
@@ -68,19 +75,35 @@ def session(
 
 
 def pair(
-    *, minimum: Protection = SIGN, limits: Limits | None = None, legs: int = 2
+    *,
+    minimum: Protection = SIGN,
+    limits: Limits | None = None,
+    legs: int = 2,
+    suite: str = GSS,
 ) -> tuple[Session, Session]:
     """Return a client and a server that have not begun."""
-    client = session(initiator=True, minimum=minimum, limits=limits, legs=legs)
-    server = session(initiator=False, minimum=minimum, limits=limits, legs=legs)
+    client, server = (
+        session(
+            initiator=initiator,
+            minimum=minimum,
+            limits=limits,
+            legs=legs,
+            suite=suite,
+        )
+        for initiator in (True, False)
+    )
     return client, server
 
 
 def opened(
-    *, minimum: Protection = SIGN, limits: Limits | None = None, legs: int = 2
+    *,
+    minimum: Protection = SIGN,
+    limits: Limits | None = None,
+    legs: int = 2,
+    suite: str = GSS,
 ) -> tuple[Session, Session]:
     """Return a client and a server in state OPEN."""
-    ends = pair(minimum=minimum, limits=limits, legs=legs)
+    ends = pair(minimum=minimum, limits=limits, legs=legs, suite=suite)
     pump(*ends)
     return ends
 
@@ -190,12 +213,14 @@ def over_a_path(
 ) -> tuple[Outcome, Outcome]:
     """Let two ends talk over a path that may change what passes.
 
-    When neither has more to say, the handshake's deadline passes for both.
+    When neither has more to say, the handshake's deadline passes for both.  An end
+    that fails closes its connection, as its shell does.
     """
     ends = (client, server)
     events: tuple[list[Event], list[Event]] = ([], [])
     errors: list[TransportError | None] = [None, None]
     tampers = (to_server, to_client)
+    gone: set[int] = set()
     moved, late = True, False
     while moved or not late:
         if not moved:
@@ -214,6 +239,10 @@ def over_a_path(
                 for frame in frames(data):
                     for changed in tampers[index](frame):
                         ends[1 - index].receive_data(changed)
+            if errors[index] is not None and index not in gone:
+                moved = True
+                gone.add(index)
+                ends[1 - index].receive_eof()
     first, second = (
         Outcome(events=seen, error=error)
         for seen, error in zip(events, errors, strict=True)
@@ -227,6 +256,7 @@ class Exchange:
 
     legs: int
     minimum: Protection
+    suite: str
     to_server: bytes
     to_client: bytes
     server_events: list[Event]
@@ -234,7 +264,12 @@ class Exchange:
 
     def fresh(self, *, initiator: bool) -> Session:
         """Return an end that has heard nothing yet."""
-        return session(initiator=initiator, minimum=self.minimum, legs=self.legs)
+        return session(
+            initiator=initiator,
+            minimum=self.minimum,
+            legs=self.legs,
+            suite=self.suite,
+        )
 
     def stream(self, *, initiator: bool) -> bytes:
         """Return the bytes that one end received."""
@@ -250,9 +285,11 @@ class Exchange:
         return [event for event in found if isinstance(event, MessagesReceived)]
 
 
-def recorded(*, legs: int = 2, minimum: Protection = NONE) -> Exchange:
+def recorded(
+    *, legs: int = 2, minimum: Protection = NONE, suite: str = GSS
+) -> Exchange:
     """Record a handshake, records of every level allowed, and CLOSE both ways."""
-    ends = pair(minimum=minimum, legs=legs)
+    ends = pair(minimum=minimum, legs=legs, suite=suite)
     streams = [b"", b""]
     events: tuple[list[Event], list[Event]] = ([], [])
 
@@ -282,6 +319,7 @@ def recorded(*, legs: int = 2, minimum: Protection = NONE) -> Exchange:
     return Exchange(
         legs=legs,
         minimum=minimum,
+        suite=suite,
         to_server=streams[0],
         to_client=streams[1],
         server_events=events[1],
@@ -298,9 +336,9 @@ def rejects(end: Session) -> list[int]:
     ]
 
 
-def hello_of(**fields: object) -> bytes:
+def hello_of(*, suite: str = GSS, **fields: object) -> bytes:
     """A client's HELLO frame with fields changed."""
-    client = session(initiator=True)
+    client = session(initiator=True, suite=suite)
     body: dict[str, Any] = msgspec.msgpack.decode(frames(client.data_to_send())[0].body)
     return encode_frame(FrameType.HELLO, 0, msgspec.msgpack.encode(body | fields))
 
@@ -310,25 +348,26 @@ def token(leg: int) -> bytes:
     return encode_frame(FrameType.TOKEN, 0, (b"token %d " % leg).ljust(64, b"."))
 
 
-def answer(**fields: Any) -> bytes:
+def answer(*, suite: str = GSS, **fields: Any) -> bytes:
     """A server's HELLO frame."""
     hello = ServerHello(
         magic="signetrpc",
         version=1,
-        suite="gss",
+        suite=suite,
         minimum=1,
         max_record=4096,
         max_message=2048,
         nonce=bytes(32),
+        key=public_key(b"s" * 32) if suite == AEAD else None,
     )
     return encode_frame(
         FrameType.HELLO, 0, encode_hello(msgspec.structs.replace(hello, **fields))
     )
 
 
-def waiting_client() -> Session:
+def waiting_client(suite: str = GSS) -> Session:
     """A client that has sent HELLO and its first token."""
-    client = session(initiator=True)
+    client = session(initiator=True, suite=suite)
     collect(client)
     client.data_to_send()
     return client

@@ -130,7 +130,9 @@ def test_the_binding_is_part_of_the_proof(wish: ChannelBinding, suite: str) -> N
     client, server = (
         session(
             initiator=initiator,
-            given=with_binding(initiator=initiator, binding=binding, wish=wish),
+            given=with_binding(
+                initiator=initiator, binding=binding, wish=wish, suite=suite
+            ),
             suite=suite,
         )
         for initiator, binding in ((True, b"B" * 32), (False, b"b" * 32))
@@ -149,7 +151,9 @@ def test_ends_of_one_tls_channel_are_bound(wish: ChannelBinding, suite: str) -> 
     client, server = (
         session(
             initiator=initiator,
-            given=with_binding(initiator=initiator, binding=b"B" * 32, wish=wish),
+            given=with_binding(
+                initiator=initiator, binding=b"B" * 32, wish=wish, suite=suite
+            ),
             suite=suite,
         )
         for initiator in (True, False)
@@ -166,9 +170,11 @@ def test_a_demanded_binding_that_is_not_there_is_refused(
 ) -> None:
     # The strict end demands it; the other does not run over TLS, or does not bind.
     demanding = with_binding(
-        initiator=strict, binding=b"B" * 32, wish=ChannelBinding.ALWAYS
+        initiator=strict, binding=b"B" * 32, wish=ChannelBinding.ALWAYS, suite=suite
     )
-    lax = with_binding(initiator=not strict, binding=other, wish=ChannelBinding.NEVER)
+    lax = with_binding(
+        initiator=not strict, binding=other, wish=ChannelBinding.NEVER, suite=suite
+    )
     client, server = (demanding, lax) if strict else (lax, demanding)
     outcomes = over_a_path(
         session(initiator=True, given=client, suite=suite),
@@ -182,7 +188,7 @@ def test_channel_binding_cannot_be_demanded_without_tls(suite: str) -> None:
     client = session(
         initiator=True,
         given=with_binding(
-            initiator=True, binding=NO_BINDING, wish=ChannelBinding.ALWAYS
+            initiator=True, binding=NO_BINDING, wish=ChannelBinding.ALWAYS, suite=suite
         ),
         suite=suite,
     )

@@ -221,12 +221,12 @@ def test_nothing_comes_after_close(guarded: bool, suite: str) -> None:
     error = IntegrityError if guarded else RemoteProtocolError
     for kind in (FrameType.RECORD, FrameType.CLOSE):
         client, server = opened(suite=suite) if guarded else plain()
-        suite = client._suite  # pyright: ignore[reportPrivateUsage]
-        assert suite is not None
+        protects = client._suite  # pyright: ignore[reportPrivateUsage]
+        assert protects is not None
         client.close()
         # A frame that would be true had it come before.
         run = b"" if kind is FrameType.CLOSE else b"\0\0\0\1x"
-        after = suite.protect(kind, suite.control_level, run)
+        after = protects.protect(kind, protects.control_level, run)
         outcome = settle(server, client.data_to_send() + after)
         assert outcome.events == [PeerClosed()]
         assert type(outcome.error) is error

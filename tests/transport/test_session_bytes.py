@@ -70,7 +70,7 @@ def test_one_byte_at_a_time(legs: int, initiator: bool, suite: str) -> None:
 
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
-def test_any_split(data: st.DataObject, initiator: bool, legs: int, suite: str) -> None:
+def test_any_split(suite: str, data: st.DataObject, initiator: bool, legs: int) -> None:
     whole = exchange(legs=legs, suite=suite)
     stream = whole.stream(initiator=initiator)
     end = whole.fresh(initiator=initiator)
@@ -143,29 +143,29 @@ def _attacked(
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
 def test_no_change_of_a_protected_stream_gives_another_message(
-    data: st.DataObject, initiator: bool, legs: int, suite: str
+    suite: str, data: st.DataObject, initiator: bool, legs: int
 ) -> None:
     whole = exchange(legs=legs, minimum=SIGN, suite=suite)
-    messages = _attacked(data, whole, initiator=initiator, suite=suite)
+    messages = _attacked(data, whole, initiator=initiator)
     assert messages == whole.messages(initiator=initiator)[: len(messages)]
 
 
 @given(st.data(), st.booleans(), st.sampled_from(LEGS))
 def test_beside_unprotected_messages_the_protected_ones_hold(
-    data: st.DataObject, initiator: bool, legs: int, suite: str
+    suite: str, data: st.DataObject, initiator: bool, legs: int
 ) -> None:
     def protected(messages: list[MessagesReceived]) -> list[MessagesReceived]:
         return [message for message in messages if message.protection]
 
     whole = exchange(legs=legs, minimum=NONE, suite=suite)
-    messages = protected(_attacked(data, whole, initiator=initiator, suite=suite))
+    messages = protected(_attacked(data, whole, initiator=initiator))
     true = protected(whole.messages(initiator=initiator))
     assert messages == true[: len(messages)]
 
 
 @given(st.binary(max_size=300), st.booleans())
 def test_garbage_instead_of_a_handshake(
-    garbage: bytes, initiator: bool, suite: str
+    suite: str, garbage: bytes, initiator: bool
 ) -> None:
     outcome = settle(
         exchange(suite=suite).fresh(initiator=initiator), garbage, eof=True
@@ -175,7 +175,7 @@ def test_garbage_instead_of_a_handshake(
 
 
 @given(st.binary(max_size=300))
-def test_garbage_in_an_open_session(garbage: bytes, suite: str) -> None:
+def test_garbage_in_an_open_session(suite: str, garbage: bytes) -> None:
     outcome = settle(opened(suite=suite)[1], garbage, eof=True)
     assert isinstance(outcome.error, (IntegrityError, ConnectionClosed))
     assert not outcome.messages
