@@ -1,0 +1,1 @@
+"""Services whose clients are generated; the `_client` modules are the results."""
