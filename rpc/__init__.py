@@ -23,6 +23,7 @@ from signetrpc.transport import (
     SecurityPolicy,
     ServerCredentials,
     TicketCache,
+    Winbind,
 )
 
 from ._blocking import BlockingChannel, connect_blocking
@@ -58,6 +59,7 @@ __all__ = [
     "StatusCode",
     "TicketCache",
     "UnaryMethod",
+    "Winbind",
     "connect",
     "connect_blocking",
     "current_call",

@@ -17,6 +17,7 @@ from ._credentials import (
     Password,
     ServerCredentials,
     TicketCache,
+    Winbind,
 )
 from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
 from ._listeners import Listener, listen
@@ -86,6 +87,7 @@ __all__ = [
     "TicketCache",
     "TransportError",
     "Unwrapped",
+    "Winbind",
     "connect_stream",
     "listen",
 ]
