@@ -183,7 +183,9 @@ class ClientConnection(Connection):
             case Status():
                 outcome = _error_of(message)
         if outcome is not None:
-            self._take(call_id).waiter.set_result(outcome)
+            waiter = self._take(call_id).waiter
+            if not waiter.done():  # else its caller was cancelled in this very turn
+                waiter.set_result(outcome)
 
     def _assemble(
         self, call_id: int, piece: bytes, more: bool
