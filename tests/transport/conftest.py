@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.support.mechanisms import real
 from tests.support.sessions import SUITES
+
+__all__ = ["real", "suite"]
 
 
 @pytest.fixture(params=SUITES, scope="module")
