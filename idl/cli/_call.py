@@ -1,0 +1,201 @@
+"""`signet call`."""
+
+import getpass
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from signetrpc.rpc import (
+    ClientCredentials,
+    Password,
+    Protection,
+    RpcError,
+    UnaryMethod,
+    connect,
+)
+from signetrpc.rpc._handlers import Handler, ServiceDefinition
+from signetrpc.rpc._metadata import metadata as checked_metadata
+from signetrpc.transport.errors import TransportError
+
+from ._arguments import parse_arguments, parse_metadata, printed_result
+from ._exits import ExitCode, fail, status_exit
+from ._interfaces import load_definition
+
+__all__ = ["Level", "call"]
+
+
+_NO_USER = (
+    "without --user the call is made with the Kerberos tickets of the signed-in user; "
+    "kinit gets them, --service-principal says whom they are for"
+)
+
+
+class Level(str, Enum):
+    """The levels by the names of the command line."""
+
+    NONE = "none"
+    SIGN = "sign"
+    SEAL = "seal"
+
+    @property
+    def protection(self) -> Protection:
+        """The level itself."""
+        return Protection[self.name]
+
+
+def call(
+    target: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="HOST:PORT or unix:///path.")
+    ],
+    method: Annotated[
+        str,
+        typer.Argument(metavar="SERVICE/METHOD", help="Such as bank.Accounts/balance."),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME=VALUE",
+            help="Plain for texts, numbers, dates and enums; JSON for the rest.",
+        ),
+    ] = None,
+    *,
+    interface: Annotated[
+        str,
+        typer.Option(metavar="MODULE:CLASS", help="The class of the service."),
+    ],
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER",
+            help=r"Such as CORP\alice or alice@EXAMPLE.COM. "
+            "Without it: the Kerberos tickets of the signed-in user.",
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its first line is the password; - is standard input. "
+            "Without it the password is asked for.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="How long the call may take."),
+    ] = None,
+    protection: Annotated[
+        Level | None,
+        typer.Option(help="Ask for a higher level than the method declares."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="May be repeated; base64 for keys in -bin."
+        ),
+    ] = None,
+    service_principal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPN",
+            help="The server's Kerberos principal. Default: host/HOST.",
+        ),
+    ] = None,
+) -> None:
+    """Call a method and print its result as JSON.
+
+    Exit codes: 0, the call succeeded; 2, the command is wrong;
+
+    3, the server was not reached, or one end did not accept the other;
+
+    64 and more, the call failed with the status code 64 less: 69 is NOT_FOUND.
+    """
+    definition = load_definition(interface)
+    handler = _handler(definition, method)
+    prepared = parse_arguments(arguments or [], handler, definition.schema)
+    pairs = parse_metadata(metadata or [])
+    try:
+        checked_metadata(pairs)
+    except ValueError as error:
+        fail(str(error))
+    credentials = _credentials(user, password_file)
+    options: dict[str, Any] = {
+        "timeout": timeout,
+        "metadata": pairs,
+        "protection": None if protection is None else protection.protection,
+    }
+    try:
+        result = anyio.run(
+            _call,
+            target,
+            credentials,
+            service_principal,
+            handler.method,
+            prepared,
+            options,
+        )
+    except RpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(status_exit(error.status)) from None
+    except ValueError as error:
+        fail(str(error))
+    except (OSError, TransportError) as error:
+        fail(
+            str(error) or type(error).__name__,
+            hint="" if user is not None else _NO_USER,
+            code=ExitCode.NO_CONNECTION,
+        )
+    typer.echo(printed_result(result))
+
+
+async def _call(
+    target: str,
+    credentials: ClientCredentials | None,
+    service_principal: str | None,
+    method: UnaryMethod[Any, Any],
+    arguments: Any,
+    options: dict[str, Any],
+) -> Any:
+    async with connect(
+        target, credentials=credentials, service_principal=service_principal
+    ) as channel:
+        return await channel.unary(method, arguments, **options)
+
+
+def _handler(definition: ServiceDefinition, method: str) -> Handler:
+    found = definition.handlers.get(method)
+    if found is None:
+        fail(
+            f"the interface has no method {method}",
+            hint=f"it has {', '.join(definition.handlers)}",
+        )
+    return found
+
+
+def _credentials(user: str | None, password_file: Path | None) -> Password | None:
+    if user is None:
+        if password_file is not None:
+            fail("--password-file needs --user")
+        return None
+    try:
+        return Password(user, _password(user, password_file))
+    except ValueError as error:
+        fail(f"--user: {error}")
+
+
+def _password(user: str, path: Path | None) -> str:
+    if path is None:
+        try:
+            return getpass.getpass(f"Password of {user}: ")
+        except EOFError:
+            fail("no password", hint="give --password-file FILE")
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        # A decoding error would show the file's bytes.
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        fail(f"cannot read the password file {path}: {reason}")
+    return text.partition("\n")[0].removesuffix("\r")
