@@ -39,6 +39,8 @@ WORDS = [
     *("Channel", "Protection", "UnaryMethod", "msgspec", "builtins", "class", "from"),
     *("account", "entry", "Account", "Entry", "a", "number_of_accounts_of_a_customer"),
 ]
+# Python's keywords get another name as types and members, so they do not come back.
+PLAIN_WORDS = [word for word in WORDS if word not in ("class", "from")]
 SCALARS = [scalar for scalar in Scalar if scalar is not Scalar.NONE]
 # Of an union's members, one of each of these can be told apart from the others.
 APART = [Scalar.INT, Scalar.FLOAT, Scalar.BOOL, Scalar.STRING]
@@ -107,9 +109,7 @@ def _union(scalars: list[Scalar], count: int, item: TypeNode) -> TypeNode:
 @st.composite
 def services(draw: st.DrawFn) -> ServiceSchema:
     """Draw a service."""
-    # Python's keywords get another name as types, so they would not come back.
-    kinds = [word for word in WORDS if word not in ("class", "from")]
-    type_names = draw(names(words=kinds))
+    type_names = draw(names(words=PLAIN_WORDS))
     types = {name: draw(_definition(name, type_names)) for name in type_names}
     methods: list[MethodSchema] = []
     for name in draw(names(minimum=1)):
@@ -138,8 +138,8 @@ def services(draw: st.DrawFn) -> ServiceSchema:
 @st.composite
 def _definition(draw: st.DrawFn, name: str, named: list[str]) -> TypeDefinition:
     doc = draw(DOCS)
-    parts = draw(names(minimum=1))
     if draw(st.booleans()):
+        parts = draw(names(minimum=1, words=PLAIN_WORDS))
         values: list[str | int] = list(range(len(parts)))
         if draw(st.booleans()):
             values = [f"{part}'\"" for part in parts]
@@ -149,7 +149,7 @@ def _definition(draw: st.DrawFn, name: str, named: list[str]) -> TypeDefinition:
         ]
         return EnumDefinition(name=name, members=tuple(members), doc=doc)
     fields: list[FieldDefinition] = []
-    for part in parts:
+    for part in draw(names(minimum=1)):
         node = draw(nodes(named))
         omittable = draw(st.booleans())
         # Defaults of the type's own service are not known yet: there are no members.

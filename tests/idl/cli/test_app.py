@@ -1,0 +1,60 @@
+"""The command as a whole, with and without what it needs."""
+
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import pytest
+
+from signetrpc.idl import cli
+from tests.idl.cli.conftest import Signet
+
+
+def test_help(signet: Signet) -> None:
+    assert signet("--help") == 0
+    for name in ("serve", "call", "idl"):
+        assert name in signet.output
+    assert signet("call", "-h") == 0
+    assert "69 is NOT_FOUND" in signet.output
+
+
+@pytest.mark.parametrize("command", [[], ["idl"]])
+def test_nothing_asked(signet: Signet, command: list[str]) -> None:
+    assert signet(*command) == 2
+    assert "Usage:" in signet.output + signet.errors
+
+
+def test_version(signet: Signet) -> None:
+    assert signet("--version") == 0
+    assert signet.output == f"signet {version('signetrpc')}\n"
+
+
+def test_without_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(name: str) -> object:
+        return None if name == "typer" else find_spec(name)
+
+    monkeypatch.setattr(cli, "find_spec", find)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: signet needs typer\nhint: pip install 'signetrpc[cli]'\n"
+    )
+
+
+def test_main(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["signet", "--version"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("signet ")
+
+
+def test_as_a_module(signet: Signet) -> None:
+    with signet.beside("--version") as process:
+        output, _ = process.communicate(timeout=30)
+        assert (process.returncode, output[:7]) == (0, "signet ")

@@ -1,0 +1,87 @@
+"""`signet serve`, in a process of its own, and what it refuses."""
+
+import signal
+from importlib.util import find_spec
+
+import pytest
+
+from signetrpc.idl.cli import _serve
+from signetrpc.idl.cli._serve import Backend
+from tests.idl.cli.conftest import Signet
+
+NTLM = ("--ntlm-accounts", "accounts.txt")
+
+
+@pytest.mark.parametrize("backend", [each.value for each in Backend])
+def test_serves_until_told_to_stop(signet: Signet, backend: str) -> None:
+    command = ("serve", "bank:Accounts", "--listen", "127.0.0.1:0", *NTLM)
+    with signet.beside(*command, "--backend", backend) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("serving bank.Accounts at tcp://127.0.0.1:"), line
+        address = line.split()[-1]
+        code = signet(
+            *("call", address, "bank.Accounts/balance", "account=42"),
+            *("--interface", "bank:Accounts", "--user", r"CORP\alice"),
+            *("--password-file", "password.txt"),
+        )
+        assert (code, signet.output) == (0, '"42 of CORP\\\\alice"\n')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_taken_address(signet: Signet) -> None:
+    command = ("serve", "bank:Accounts", *NTLM, "--listen")
+    with signet.beside(*command, "127.0.0.1:0") as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[-1]
+        assert signet(*command, address) == 1
+        assert f"cannot serve at {address}: " in signet.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        ([], 2, "nobody could be authenticated\nhint: give --ntlm-accounts FILE"),
+        (["--ntlm-accounts", "no.txt"], 2, "there is no file no.txt"),
+        (["--keytab", "no.keytab"], 2, "there is no file no.keytab"),
+        (["--service-principal", "host/x", *NTLM], 2, "--service-principal needs --key"),
+        ([*NTLM, "--listen", "nowhere"], 2, "not an address: 'nowhere'"),
+        (["--ntlm-accounts", "bank.py"], 1, "cannot serve at 127.0.0.1:7420: account"),
+        (["--keytab", "bank.py", "--listen", "127.0.0.1:0"], 1, "cannot serve at"),
+    ],
+)
+def test_refusals(signet: Signet, options: list[str], code: int, says: str) -> None:
+    assert signet("serve", "bank:Accounts", *options) == code
+    assert says in signet.errors
+
+
+def test_services_that_do_not_fit_together(signet: Signet) -> None:
+    assert signet("serve", "bank:Accounts", "bank:Accounts", *NTLM) == 2
+    assert "two services are named bank.Accounts" in signet.errors
+
+
+def test_services_that_cannot_be_made(signet: Signet) -> None:
+    (signet.folder / "stubborn.py").write_text(
+        "from signetrpc.rpc import method, service\n"
+        '@service("s")\n'
+        "class Stubborn:\n"
+        "    def __init__(self) -> None:\n"
+        '        raise OSError("no database")\n'
+        "    @method\n"
+        "    def work(self) -> None: ...\n"
+    )
+    assert signet("serve", "stubborn:Stubborn", *NTLM) == 2
+    assert "a service cannot be made: OSError: no database" in signet.errors
+
+
+def test_backends_that_are_not_there(
+    signet: Signet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(name: str) -> object:
+        return None if name == "uvloop" else find_spec(name)
+
+    monkeypatch.setattr(_serve, "find_spec", find)
+    assert signet("serve", "bank:Accounts", *NTLM, "--backend", "uvloop") == 2
+    assert "hint: pip install 'signetrpc[uvloop]'" in signet.errors
