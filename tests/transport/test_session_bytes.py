@@ -205,7 +205,7 @@ class Make(Protocol):
     """Makes an end and the frame it waits for, the same ones each time."""
 
     def __call__(
-        self, level: Protection, *, minimum: Protection
+        self, level: Protection, *, minimum: Protection, suite: str
     ) -> tuple[Session, bytes]: ...
 
 
