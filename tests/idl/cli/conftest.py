@@ -50,6 +50,9 @@ class NoService:
 '''
 
 
+_RUN = "from signetrpc.idl.cli import main; main()"
+
+
 class Signet:
     """Runs the command in a folder."""
 
@@ -71,7 +74,7 @@ class Signet:
     def beside(self, *arguments: str) -> Generator[subprocess.Popen[str]]:
         """Run a command in a process of its own, as long as the context lasts."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "signetrpc.idl.cli", *arguments],
+            [sys.executable, "-c", _RUN, *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

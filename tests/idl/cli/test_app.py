@@ -54,7 +54,7 @@ def test_main(
     assert capsys.readouterr().out.startswith("signet ")
 
 
-def test_as_a_module(signet: Signet) -> None:
+def test_in_a_process_of_its_own(signet: Signet) -> None:
     with signet.beside("--version") as process:
         output, _ = process.communicate(timeout=30)
         assert (process.returncode, output[:7]) == (0, "signet ")
