@@ -90,8 +90,13 @@ class Pipe(ABC):
         """Push mode: go on."""
 
     @abstractmethod
-    async def aclose(self) -> None:
-        """Send what is kept, end the stream, wait briefly for the peer's end."""
+    async def aclose(self, *, linger: bool = True) -> None:
+        """Send what is kept and close.
+
+        Args:
+            linger: Wait briefly for the peer's end of stream before closing.  Not
+                needed where the peer has said that nothing more comes.
+        """
 
     @abstractmethod
     def abort(self) -> None:
@@ -109,7 +114,8 @@ def broken(error: Exception | None) -> ConnectionClosed:
 class BufferedPipe(Pipe):
     """A pipe that keeps by itself what could not be written yet.
 
-    Subclasses say how to receive, send and close.
+    Subclasses say how to receive, send and close.  In push mode one task of the loop
+    sends for everybody, so that no writer's cancellation can hurt the others.
     """
 
     def __init__(self) -> None:
@@ -117,20 +123,20 @@ class BufferedPipe(Pipe):
         self._sending = anyio.Lock()
         self._broken: ConnectionClosed | None = None
         self._loop: Loop | None = None
-        self._flushing = False
+        self._flushed: anyio.Event | None = None
         self._running = anyio.Event()
         self._running.set()
         self._receiving = False
         self._receiver_scope: anyio.CancelScope | None = None
-        self._pushed = anyio.Event()
+        self._pushed: anyio.Event | None = None
 
     @abstractmethod
     async def _receive_some(self) -> bytes:
         """Return the next bytes, b"" at the end; raise ConnectionClosed."""
 
     @abstractmethod
-    async def _send_all(self, data: bytes) -> None:
-        """Send; raise ConnectionClosed."""
+    async def _send_backlog(self) -> None:
+        """Send what is kept until nothing is; raise ConnectionClosed."""
 
     @abstractmethod
     async def _end(self) -> None:
@@ -145,9 +151,9 @@ class BufferedPipe(Pipe):
         if self._broken is not None:
             return
         self._backlog += data
-        if self._loop is not None and not self._flushing:
-            self._flushing = True
-            self._loop.spawn(self._flush())
+        if self._loop is not None and self._flushed is None:
+            self._flushed = anyio.Event()
+            self._loop.spawn(self._flush(self._flushed))
 
     @property
     def congested(self) -> bool:
@@ -155,31 +161,27 @@ class BufferedPipe(Pipe):
         return len(self._backlog) > HIGH_WATER
 
     async def drain(self) -> None:
-        """Send what is kept."""
-        async with self._sending:
-            while self._backlog and self._broken is None:
-                # Taken before the await: a cancelled send may have sent any part of
-                # it, and a stream with a hole in it is worthless.
-                data = bytes(self._backlog)
-                self._backlog.clear()
-                try:
-                    await self._send_all(data)
-                except ConnectionClosed as error:
-                    self._break(error)
-                except BaseException:
-                    self._break(broken(None))
-                    raise
+        """Send what is kept, or wait while the task that sends does."""
+        while self._flushed is not None:
+            await self._flushed.wait()
+        await self._drain()
         if self._broken is not None:
             raise self._broken
 
-    async def _flush(self) -> None:
+    async def _drain(self) -> None:
+        async with self._sending:
+            if self._backlog and self._broken is None:
+                try:
+                    await self._send_backlog()
+                except ConnectionClosed as error:
+                    self._break(error)
+
+    async def _flush(self, flushed: anyio.Event) -> None:
         try:
-            while self._backlog:
-                await self.drain()
-        except ConnectionClosed:
-            pass  # the receiving side learns of it and tells
+            await self._drain()
         finally:
-            self._flushing = False
+            self._flushed = None
+            flushed.set()
 
     def _break(self, error: ConnectionClosed) -> None:
         if self._broken is None:
@@ -192,29 +194,42 @@ class BufferedPipe(Pipe):
         """Return the next bytes, or b"" at the end."""
         if self._receiving:
             raise BusyError("another task is receiving from this connection")
+        if self._broken is not None:
+            raise self._broken
         self._receiving = True
         try:
-            return await self._receive_some()
+            with anyio.CancelScope() as self._receiver_scope:
+                return await self._receive_some()
         finally:
             self._receiving = False
+            self._receiver_scope = None
+        raise self._broken or broken(None)
 
     def start_receiving(self, loop: Loop, receiver: Receiver) -> None:
         """Give every chunk to `receiver` from a task of `loop`."""
         self._loop = loop
-        loop.spawn(self._push(receiver))
+        self._receiving = True
+        self._receiver_scope = anyio.CancelScope()
+        self._pushed = anyio.Event()
+        loop.spawn(self._push(receiver, self._receiver_scope, self._pushed))
         if self._backlog:
             self.write(b"")
 
-    async def _push(self, receiver: Receiver) -> None:
+    async def _push(
+        self, receiver: Receiver, scope: anyio.CancelScope, pushed: anyio.Event
+    ) -> None:
         error: ConnectionClosed | None = None
-        with anyio.CancelScope() as self._receiver_scope:
-            try:
-                while data := await self.receive():
+        try:
+            with scope:
+                while data := await self._receive_some():
                     receiver.data_received(data)
                     await self._running.wait()
-            except ConnectionClosed as closed:
-                error = closed
-        self._pushed.set()
+        except ConnectionClosed as closed:
+            error = closed
+        finally:
+            self._receiving = False
+            self._receiver_scope = None
+            pushed.set()
         receiver.pipe_ended(error or self._broken)
 
     def pause_receiving(self) -> None:
@@ -226,19 +241,19 @@ class BufferedPipe(Pipe):
         """Go on taking."""
         self._running.set()
 
-    async def aclose(self) -> None:
-        """Send what is kept, end the stream, wait briefly for the peer's end."""
+    async def aclose(self, *, linger: bool = True) -> None:
+        """Send what is kept and close."""
         try:
             with anyio.move_on_after(LINGER_SECONDS):
-                if self._receiver_scope is not None:
+                if self._pushed is not None and self._receiver_scope is not None:
                     self._receiver_scope.cancel()
                     await self._pushed.wait()
                 await self.drain()
                 await self._end()
-                while await self._receive_some():
+                while linger and await self.receive():
                     pass
-        except (ConnectionClosed, anyio.BusyResourceError):
-            pass
+        except (ConnectionClosed, BusyError):
+            pass  # it is gone already, or the task that receives sees to the rest
         finally:
             self._break(broken(None))
             with anyio.CancelScope(shield=True):
@@ -260,11 +275,23 @@ class StreamPipe(BufferedPipe):
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
             raise broken(error) from error
 
-    async def _send_all(self, data: bytes) -> None:
-        try:
-            await self._stream.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
-            raise broken(error) from error
+    async def _send_backlog(self) -> None:
+        while self._backlog and self._broken is None:
+            data = bytes(self._backlog)
+            self._backlog.clear()
+            try:
+                await self._stream.send(data)
+            except (
+                anyio.BrokenResourceError,
+                anyio.ClosedResourceError,
+                OSError,
+            ) as error:
+                raise broken(error) from error
+            except BaseException:
+                # A cancelled send may have sent any part of it, and a stream with
+                # a hole in it is worthless.
+                self._break(broken(None))
+                raise
 
     async def _end(self) -> None:
         try:

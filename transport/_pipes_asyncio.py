@@ -105,6 +105,8 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
                 await drainer
             finally:
                 self._drainers.remove(drainer)
+        if self._transport is not None and self._transport.is_closing():
+            await asyncio.sleep(0)  # that it broke is known in the next turn
         if self._lost is not None:
             raise self._lost
 
@@ -154,25 +156,28 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    async def aclose(self) -> None:
-        """End the stream and wait briefly for the peer's end."""
+    async def aclose(self, *, linger: bool = True) -> None:
+        """Send what is kept and close."""
         transport = self._transport
         if transport is None:
             return
         self._receiver = None
         try:
             with anyio.move_on_after(LINGER_SECONDS):
+                self.resume_receiving()
                 if self._lost is None and transport.can_write_eof():
                     transport.write_eof()
-                while self._lost is None and await self.receive():
+                while linger and await self.receive():
                     pass
-        except (ConnectionClosed, OSError):
-            pass  # it is gone already, which is what was wanted
+        except (ConnectionClosed, BusyError, OSError):
+            pass  # it is gone already, or the task that receives sees to the rest
         finally:
             transport.abort() if self._full else transport.close()
-        with anyio.move_on_after(LINGER_SECONDS):
-            await asyncio.shield(self._closed)
-        transport.abort()
+        try:
+            with anyio.move_on_after(LINGER_SECONDS):
+                await asyncio.shield(self._closed)
+        finally:
+            transport.abort()
 
     def abort(self) -> None:
         """Close at once."""

@@ -49,15 +49,23 @@ class TrioPipe(BufferedPipe):
             except (OSError, trio.ClosedResourceError) as error:
                 raise broken(error) from error
 
-    async def _send_all(self, data: bytes) -> None:
-        sock, view = self._sock, memoryview(data)
-        while view:
+    async def _send_backlog(self) -> None:
+        # What the socket took leaves the backlog at once: a cancelled send loses
+        # nothing, and the next one goes on where it stopped.
+        sock, backlog = self._sock, self._backlog
+        while backlog:
             try:
-                view = view[sock.send(view) :]
+                del backlog[: sock.send(backlog)]
             except (BlockingIOError, InterruptedError):
-                await trio.lowlevel.wait_writable(sock)
+                await self._writable()
             except OSError as error:
                 raise broken(error) from error
+
+    async def _writable(self) -> None:
+        try:
+            await trio.lowlevel.wait_writable(self._sock)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise broken(error) from error
 
     async def _end(self) -> None:
         try:
