@@ -151,8 +151,8 @@ class Winbind:
     Samba's winbindd has to run, the machine be a member of the domain (or one of its
     controllers), and the Debian packages gss-ntlmssp and libwbclient0 (or what another
     system calls them) be installed; a service other than root's has to be in the group
-    `winbindd_priv`.  Names are the domain's own, whatever a client typed.  Not
-    together with account files.
+    `winbindd_priv`.  Names are the domain's own in small letters, whatever a client
+    typed.  Not together with account files.
     """
 
     @property

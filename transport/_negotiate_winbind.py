@@ -9,8 +9,8 @@ What is proven, and by what:
 - The account: gss-ntlmssp puts SIDs on the client's name only where winbind verified
   it, and without them nobody gets in.  With NTLM_USER_FILE in the environment it would
   look there first; a logon by that file has no SIDs.  Who it is, is what the domain
-  calls the first SID, not what the client typed: gss-ntlmssp repeats the client's
-  spelling (`corp.example.com\ALICE`), which authorisation must not decide on.
+  calls the first SID (in small letters), not what the client typed: gss-ntlmssp
+  repeats that (`corp.example.com\ALICE`), and authorisation must not decide on it.
 - The session key: GSS_C_INQ_SSPI_SESSION_KEY.  An all-zero key below it, which
   winbindd could answer with where it withholds the real one, is recognised.
 - NTLMv2, and the message integrity code: read from the client's bytes

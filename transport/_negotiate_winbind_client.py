@@ -46,10 +46,11 @@ class WinbindClient:
                 raise _unusable("winbindd does not answer: is it running?")
 
     def account(self, sid: str) -> tuple[str, str]:
-        r"""Return the NetBIOS domain and the name of an account.
+        r"""Return the NetBIOS domain and the name of an account, in small letters.
 
-        The domain's own spelling, whatever was typed: `CORP\alice` may log on as
-        `corp.example.com\ALICE` or `alice@corp.example.com`.
+        Whatever was typed: `CORP\alice` may log on as `corp.example.com\ALICE`.  Small
+        letters, because winbindd answers with them or with the directory's own,
+        depending on what its cache was last asked.
 
         Raises:
             AuthenticationFailed: Nothing is known by that SID, or it is no account.
@@ -72,7 +73,7 @@ class WinbindClient:
         account = self._taken(domain), self._taken(name)
         if kind.value not in _ACCOUNTS or not all(account):
             raise _unknown(sid)
-        return account
+        return account[0], account[1].lower()
 
     @contextmanager
     def _context(self) -> Generator[ctypes.c_void_p]:

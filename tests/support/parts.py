@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import namespace
+
 # Daemons and administration tools are outside a plain user's PATH on Debian.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -27,6 +29,11 @@ class Part(enum.Enum):
     GSSAPI = "the Python packages gssapi and krb5 (pip install 'signetrpc[kerberos]')"
     FAKETIME = "libfaketime (Debian: faketime)"
     GSS_NTLMSSP = "NTLM for GSS-API (Debian: gss-ntlmssp)"
+    SAMBA = (
+        "Samba as a domain controller (Debian: samba samba-ad-provision "
+        "samba-dsdb-modules samba-vfs-modules winbind ldb-tools krb5-user)"
+    )
+    NAMESPACES = "network and mount namespaces (root, and a kernel that grants them)"
 
 
 def which(command: str) -> str | None:
@@ -57,6 +64,11 @@ def is_missing(part: Part) -> bool:
             return faketime_library() is None
         case Part.GSS_NTLMSSP:
             return not any(Path("/usr/lib").glob("*/gssntlmssp/gssntlmssp.so"))
+        case Part.SAMBA:
+            tools = ("samba", "samba-tool", "winbindd", "wbinfo", "ldbadd", "kinit")
+            return not all(map(which, tools))
+        case Part.NAMESPACES:
+            return namespace.is_refused()
 
 
 def require(*parts: Part) -> None:

@@ -1,0 +1,82 @@
+"""A machine of one's own for a command: its own network, processes and system folders.
+
+    python -m tests.support.namespace COMMAND ARGUMENT...   (as root, inside `unshare`)
+
+`command` gives the whole line.  Inside, the loopback interface is the only one and up,
+every port is free, `/etc` is a copy, and the folders of `EMPTY` are empty; when the
+command ends, every process it left behind is ended and all of that is gone.  Nothing
+of the machine outside changes.
+"""
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
+
+EMPTY = ("/var/lib/samba", "/var/cache/samba", "/var/log/samba")
+
+_RUN = Path("/run")
+_PRIVATE = _RUN / "private"
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+
+
+def is_refused() -> bool:
+    """Return whether this process may not make namespaces."""
+    attempt = [*_UNSHARE, "--mount-proc", "mount", "-t", "tmpfs", "none", "/run"]
+    try:
+        done = subprocess.run(attempt, capture_output=True, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return True
+    return done.returncode != 0
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line that runs `arguments` in a namespace.
+
+    It is to be started in the project's folder.  Ending it by SIGKILL, which is its
+    own default for its child, ends everything inside.
+    """
+    enter = [sys.executable, "-m", "tests.support.namespace"]
+    return [*_UNSHARE, "--mount-proc", *enter, *arguments]
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def _cover(folder: str, content: str | None = None) -> None:
+    """Put a folder of our own, empty or a copy of another, over one of the system's."""
+    private = _PRIVATE / folder.strip("/").replace("/", "-")
+    private.mkdir(parents=True)
+    if content is not None:
+        subprocess.run(["cp", "-a", f"{content}/.", str(private)], check=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _mount("--bind", str(private), folder)
+
+
+def _loopback_up() -> None:
+    # struct ifreq: a name of 16 bytes, then the flags, in 40 bytes.
+    request = struct.pack("16sH22x", b"lo", _IFF_UP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
+def main() -> None:
+    """Set this namespace up and become the command."""
+    _loopback_up()
+    _mount("-t", "tmpfs", "-o", "mode=755", "none", str(_RUN))
+    for name in ("samba", "lock"):
+        (_RUN / name).mkdir()
+    _cover("/etc", "/etc")
+    for folder in EMPTY:
+        _cover(folder)
+    os.execvp(sys.argv[1], sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
