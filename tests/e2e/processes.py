@@ -99,14 +99,13 @@ class ServerProcess:
         """End it in an orderly way; it must leave nothing lying about."""
         self._process.communicate()
         log = self.log()
-        self._log.close()
         assert self._process.returncode == 0, log
         for litter in _LITTER:
             assert litter not in log, log
 
     def close(self) -> None:
         """Be sure that it has ended, after `kill` too."""
-        if self._process.returncode is None:
+        if self._process.poll() is None:
             self.stop()
         self._log.close()
 

@@ -49,6 +49,7 @@ class Proxy:
         address: Where clients connect to.
         to_server: The direction to the server.
         to_client: The direction to the client.
+        connections: How many there were.
     """
 
     def __init__(self, target: str, port: int) -> None:
@@ -57,6 +58,8 @@ class Proxy:
         self.address = f"tcp://127.0.0.1:{port}"
         self.to_server = Path()
         self.to_client = Path()
+        self.connections = 0
+        self._scopes: set[anyio.CancelScope] = set()
         self.resume()
 
     def stop(self) -> None:
@@ -68,11 +71,18 @@ class Proxy:
         self.to_server.open.set()
         self.to_client.open.set()
 
+    def drop(self) -> None:
+        """Close all connections, without a word of either end's."""
+        for scope in self._scopes:
+            scope.cancel()
+
     async def handle(self, client: SocketStream) -> None:
         """Carry one connection."""
         try:
             async with client, await anyio.connect_tcp(self._host, self._port) as far:
                 async with anyio.create_task_group() as group:
+                    self.connections += 1
+                    self._scopes.add(group.cancel_scope)
                     group.start_soon(self._carry, self.to_server, client, far, group)
                     group.start_soon(self._carry, self.to_client, far, client, group)
         except OSError:

@@ -64,12 +64,8 @@ def _accept(options: Options) -> list[ServerCredentials]:
 
 
 async def _serve(options: Options) -> None:
-    server = Server(
-        [Trial],
-        accept=_accept(options),
-        policy=_policy(options),
-        **options.get("server", {}),
-    )
+    given: dict[str, Any] = options.get("server", {}).copy()
+    server = Server([Trial], accept=_accept(options), policy=_policy(options), **given)
     async with anyio.create_task_group() as group:
         target = options.get("target", "tcp://127.0.0.1:0")
         print(await group.start(server.serve, target), flush=True)
