@@ -8,21 +8,41 @@ wire (docs/wire.md); to write them anew, on purpose:
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from signetrpc.transport import _aead
 from signetrpc.transport._config import Channel, Limits
 from signetrpc.transport._events import Event, MessagesReceived
 from signetrpc.transport._frames import Frame, FrameType
-from signetrpc.transport._protection import Protection
+from signetrpc.transport._protection import Protection, SuiteName
 from signetrpc.transport._session import Session
-from signetrpc.transport.testing import ScriptedContext
+from signetrpc.transport.testing import ScriptedContext, scripted_facts
+from tests.conformance.schedule import schedule
 from tests.support.sessions import collect, config, frames, session
 
 FOLDER: Final = Path(__file__).parent / "vectors"
-NAMES: Final = ("gss-2-legs", "gss-3-legs", "channel-none")
+NAMES: Final = (
+    "aes256gcm-2-legs",
+    "aes256gcm-3-legs",
+    "aes256gcm-rekey",
+    "channel-none",
+    "gss-2-legs",
+    "gss-3-legs",
+)
 KEY: Final = bytes(range(32))
+SECRETS: Final = {True: bytes(range(32, 64)), False: bytes(range(64, 96))}
+"""The X25519 secrets of the client and of the server."""
+SESSION_KEY: Final = bytes(range(96, 128))
+
+LIFE: Final = {"REKEY_FRAMES": 3, "_FEWEST_FRAMES": 2}
+"""The exchange with a REKEY is made as though keys were used up after so few frames,
+and a REKEY allowed after so few: all else in it is as the wire has it."""
 
 NONE, SIGN, SEAL = Protection
 
@@ -33,7 +53,29 @@ SCRIPT: Final[tuple[tuple[bool, list[tuple[bytes, Protection]]], ...]] = (
     (True, [(b"in clear", NONE), (b"sealed", SEAL), (b"\x00\xff", SIGN)]),
 )
 
+# And once more where a REKEY has to come.
+LONGER: Final = (
+    *SCRIPT,
+    (True, [(b"under new keys", SEAL), (b"signed", SIGN)]),
+    (False, [(b"a", SIGN), (b"b", SEAL), (b"c", SIGN), (b"d", SEAL)]),
+)
+
 Vector = dict[str, Any]
+
+
+@contextmanager
+def life_of(name: str) -> Iterator[None]:
+    """Give the keys the short life that the exchange of that name has."""
+    with pytest.MonkeyPatch.context() as patch:
+        if name.endswith("rekey"):
+            for constant, value in LIFE.items():
+                patch.setattr(_aead, constant, value)
+        yield
+
+
+def suite_of(name: str) -> str:
+    """Return the suite that the exchange of that name is about."""
+    return name.partition("-")[0]
 
 
 def end(name: str, *, initiator: bool) -> Session:
@@ -42,20 +84,24 @@ def end(name: str, *, initiator: bool) -> Session:
     brings = replace(
         config(initiator=initiator, minimum=NONE),
         nonce=nonce,
+        secret=SECRETS[initiator],
         limits=Limits(
             max_record_bytes=65536 if initiator else 32768,
             max_message_bytes=16384 if initiator else 8192,
         ),
     )
-    if name.startswith("channel"):
+    suite = suite_of(name)
+    if suite == SuiteName.CHANNEL:
         brings = replace(brings, channel=Channel(provides=NONE), target="", protocol="")
         return session(initiator=initiator, given=brings)
-    legs = int(name.split("-")[1])
+    brings = replace(brings, policy=replace(brings.policy, suites=(suite,)))
+    legs = 2 if name.endswith("rekey") else int(name.split("-")[1])
+    reported = replace(scripted_facts(initiator=initiator), session_key=SESSION_KEY)
     return session(
         initiator=initiator,
         given=brings,
         context=lambda _: ScriptedContext(
-            initiator=initiator, legs=legs, key=KEY, token_bytes=24
+            initiator=initiator, legs=legs, key=KEY, token_bytes=24, reported=reported
         ),
     )
 
@@ -77,9 +123,9 @@ def play(name: str) -> list[tuple[bool, Frame]]:
                     there.receive_data(data)
 
     settle()
-    for by_client, messages in SCRIPT:
+    for by_client, messages in LONGER if name.endswith("rekey") else SCRIPT:
         for message, level in messages:
-            if name.startswith("channel"):
+            if suite_of(name) == SuiteName.CHANNEL:
                 level = NONE
             (client if by_client else server).send(message, level)
         settle()
@@ -120,7 +166,20 @@ def vector(name: str) -> Vector:
         for event in collect(receiver):
             entry |= described(event) or {}
         entries.append(entry)
-    return {"name": name, "key": KEY.hex(), "frames": entries}
+    written: Vector = {"name": name, "key": KEY.hex()}
+    if suite_of(name) == SuiteName.AES256GCM:
+        written["schedule"] = schedule(
+            client_secret=SECRETS[True],
+            server_secret=SECRETS[False],
+            session_key=SESSION_KEY,
+            handshake=[frame.encoded for _, frame in sent],
+        )
+    if name.endswith("rekey"):
+        written["life"] = {
+            "frames": LIFE["REKEY_FRAMES"],
+            "at_least": LIFE["_FEWEST_FRAMES"],
+        }
+    return written | {"frames": entries}
 
 
 def load(name: str) -> Vector:

@@ -2,14 +2,15 @@
 
 import json
 
-from tests.conformance.exchanges import FOLDER, NAMES, vector
+from tests.conformance.exchanges import FOLDER, NAMES, life_of, vector
 
 
 def main() -> None:
     """Write every vector."""
     FOLDER.mkdir(exist_ok=True)
     for name in NAMES:
-        text = json.dumps(vector(name), indent=1)
+        with life_of(name):
+            text = json.dumps(vector(name), indent=1)
         (FOLDER / f"{name}.json").write_text(text + "\n")
 
 

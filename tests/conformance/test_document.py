@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from signetrpc.transport import _acceptance
+from signetrpc.transport import _acceptance, _aead, _agreement
 from signetrpc.transport._config import Limits
 from signetrpc.transport._frames import FrameType
 from signetrpc.transport._hello import (
@@ -17,7 +17,7 @@ from signetrpc.transport._hello import (
     ServerHello,
     rejection,
 )
-from signetrpc.transport._protection import Protection
+from signetrpc.transport._protection import Protection, SuiteName
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docs" / "wire.md").read_text()
@@ -50,6 +50,7 @@ def test_each_section_that_the_code_refers_to_exists() -> None:
         "handshake",
         "acceptance",
         "reject",
+        "suite-aes256gcm",
         "suite-gss",
         "suite-channel",
         "record",
@@ -102,3 +103,24 @@ def test_acceptance_has_a_number_for_each_rule() -> None:
     assert [int(number) for number in numbered] == (
         list(range(1, len(_acceptance.RULES) + 1))
     )
+
+
+def test_suites() -> None:
+    offered = {SuiteName.GSS, SuiteName.AES256GCM, SuiteName.CHANNEL}
+    assert {f"suite-{name}" for name in offered} <= set(SECTIONS)
+    for name in offered:
+        assert f"`{name}`" in SECTIONS["hello"]
+    assert f"`{_agreement.BINDING}`" in SECTIONS["handshake"]
+
+
+def test_aes256gcm() -> None:
+    said = re.sub(r"\s+", " ", SECTIONS["suite-aes256gcm"])
+    suite = _aead.AeadSuite
+    assert _aead.REKEY_FRAMES == 1 << 24 and _aead.REKEY_BYTES == 64 << 30
+    assert "due before the frame that would follow 2^24 frames or 64 GiB" in said
+    assert "a REKEY within 2^16 frames of the last change" in said
+    assert "tag has 16 bytes" in said and suite.overhead == 16
+    # The labels themselves are held to the document by the vectors.
+    for label in ('"signetrpc1 aes256gcm " || way || level', '"signetrpc1 rekey"'):
+        assert label in said
+    assert "REKEY is a signed frame" in said and suite.control_level is Protection.SIGN

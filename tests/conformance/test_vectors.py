@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from signetrpc.transport._aead import public_key, shared_secret
 from signetrpc.transport._events import Established, MessagesReceived, PeerClosed
 from signetrpc.transport._session import SessionState
 from tests.conformance.exchanges import (
@@ -18,12 +19,16 @@ from tests.conformance.exchanges import (
     described,
     end,
     frame_of,
+    life_of,
     load,
     play,
+    suite_of,
 )
+from tests.conformance.schedule import expand, schedule, x25519
 from tests.support.sessions import collect
 
-GSS = [name for name in NAMES if name.startswith("gss")]
+GSS = [name for name in NAMES if suite_of(name) == "gss"]
+AEAD = [name for name in NAMES if suite_of(name) == "aes256gcm"]
 
 
 def test_each_vector_is_listed() -> None:
@@ -32,9 +37,11 @@ def test_each_vector_is_listed() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_these_bytes_are_sent(name: str) -> None:
+    with life_of(name):
+        played = play(name)
     sent = [
         ("client" if by_client else "server", frame.encoded.hex())
-        for by_client, frame in play(name)
+        for by_client, frame in played
     ]
     assert sent == [(each["from"], each["frame"]) for each in load(name)["frames"]]
 
@@ -50,7 +57,9 @@ def test_these_bytes_are_understood(name: str, initiator: bool) -> None:
         if entry["from"] != other:
             continue
         receiver.receive_data(bytes.fromhex(entry["frame"]))
-        for event in collect(receiver):
+        with life_of(name):
+            events = collect(receiver)
+        for event in events:
             seen.append(type(event))
             if isinstance(event, MessagesReceived):
                 assert described(event) == {
@@ -80,8 +89,14 @@ def _hello(frames: list[dict[str, Any]], by: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hello_is_what_the_document_says(name: str) -> None:
-    frames = load(name)["frames"]
-    suite = "gss" if name in GSS else "channel"
+    vector = load(name)
+    frames, suite = vector["frames"], suite_of(name)
+    keys = {
+        end: bytes.fromhex(vector["schedule"][f"{end}_public"])
+        if name in AEAD
+        else None
+        for end in ("client", "server")
+    }
     assert _hello(frames, "client") == {
         "magic": "signetrpc",
         "versions": [1],
@@ -89,11 +104,11 @@ def test_hello_is_what_the_document_says(name: str) -> None:
         "levels": [0, 1, 2],
         "max_record": 65536,
         "max_message": 16384,
-        "protocol": "kerberos" if name in GSS else "",
-        "target": "host/server" if name in GSS else "",
+        "protocol": "" if suite == "channel" else "kerberos",
+        "target": "" if suite == "channel" else "host/server",
         "impersonation": 1,
         "nonce": bytes(range(32)),
-        "key": None,
+        "key": keys["client"],
         "features": [],
     }
     assert _hello(frames, "server") == {
@@ -104,7 +119,7 @@ def test_hello_is_what_the_document_says(name: str) -> None:
         "max_record": 32768,
         "max_message": 8192,
         "nonce": bytes(range(255, 223, -1)),
-        "key": None,
+        "key": keys["server"],
         "features": [],
     }
 
@@ -113,7 +128,7 @@ def _nonce(by: str, count: int) -> bytes:
     return by[:1].encode() + count.to_bytes(11, "big")
 
 
-class _Reader:
+class _GssReader:
     """Another implementation of suite gss, over the scripted mechanism."""
 
     def __init__(self, vector: Vector) -> None:
@@ -148,6 +163,39 @@ class _Reader:
         return opened[16:]
 
 
+class _AeadReader(_GssReader):
+    """Another implementation of suite aes256gcm; FINISHED is the mechanism's."""
+
+    def __init__(self, vector: Vector) -> None:
+        super().__init__(vector)
+        listed = vector["schedule"]
+        self._keys = {
+            (by, level): bytes.fromhex(listed[f"{way} {level}"])
+            for by, way in (("client", "c2s"), ("server", "s2c"))
+            for level in ("sign", "seal")
+        }
+
+    def plaintext(self, by: str, encoded: bytes) -> bytes:
+        header, body = encoded[:8], encoded[8:]
+        kind, level, reserved, length = unpack(">BBHI", header)
+        assert (reserved, length) == (0, len(body))
+        nonce = pack(">IQ", 0, self._counted[by])
+        self._counted[by] += 1
+        if level == 0:
+            return body
+        if level == 2:
+            seal = AESGCM(self._keys[by, "seal"])
+            return seal.decrypt(nonce, body, header)
+        plaintext, tag = body[:-16], body[-16:]
+        sign = AESGCM(self._keys[by, "sign"])
+        assert sign.decrypt(nonce, tag, header + plaintext) == b""
+        return plaintext
+
+    def change_keys(self, by: str) -> None:
+        for name in ("sign", "seal"):
+            self._keys[by, name] = expand(self._keys[by, name], b"signetrpc1 rekey")
+
+
 def _run(plaintext: bytes) -> list[str]:
     messages: list[str] = []
     while plaintext:
@@ -157,10 +205,10 @@ def _run(plaintext: bytes) -> list[str]:
     return messages
 
 
-@pytest.mark.parametrize("name", GSS)
+@pytest.mark.parametrize("name", [*GSS, *AEAD])
 def test_another_implementation_agrees(name: str) -> None:
     vector = load(name)
-    reader = _Reader(vector)
+    reader = _GssReader(vector) if name in GSS else _AeadReader(vector)
     transcript = sha256()
     finished: list[str] = []
     for entry in vector["frames"]:
@@ -184,6 +232,11 @@ def test_another_implementation_agrees(name: str) -> None:
                 messages = _run(reader.plaintext(by, encoded))
                 assert messages == entry["messages"]
                 assert ["NONE", "SIGN", "SEAL"][encoded[1]] == entry["level"]
+            case "REKEY":
+                assert isinstance(reader, _AeadReader)
+                assert encoded[1] == 1
+                assert reader.plaintext(by, encoded) == b""
+                reader.change_keys(by)
             case "CLOSE":
                 assert encoded[1] == 1
                 assert reader.plaintext(by, encoded) == b""
@@ -192,9 +245,63 @@ def test_another_implementation_agrees(name: str) -> None:
 
 
 def test_a_vector_has_every_kind_of_frame_and_level() -> None:
-    for name in GSS:
+    for name in (*GSS, *AEAD):
         entries = load(name)["frames"]
-        kinds = {entry["type"] for entry in entries}
+        kinds = {entry["type"] for entry in entries} - {"REKEY"}
         assert kinds == {"HELLO", "TOKEN", "FINISHED", "RECORD", "CLOSE"}
         levels = {entry["level"] for entry in entries if entry["type"] == "RECORD"}
         assert levels == {"NONE", "SIGN", "SEAL"}
+
+
+# The key schedule.
+
+
+@pytest.mark.parametrize("name", AEAD)
+def test_the_key_schedule_follows_from_the_secrets(name: str) -> None:
+    vector = load(name)
+    listed = vector["schedule"]
+    assert listed == schedule(
+        client_secret=bytes.fromhex(listed["client_secret"]),
+        server_secret=bytes.fromhex(listed["server_secret"]),
+        session_key=bytes.fromhex(listed["session_key"]),
+        handshake=[bytes.fromhex(entry["frame"]) for entry in vector["frames"]],
+    )
+    assert len({listed[name] for name in listed if name[:3] in ("c2s", "s2c")}) == 8
+
+
+@pytest.mark.parametrize("name", AEAD)
+def test_the_product_derives_the_same(name: str) -> None:
+    listed = load(name)["schedule"]
+    secret, peer = (
+        bytes.fromhex(listed[name]) for name in ("client_secret", "server_public")
+    )
+    assert public_key(secret).hex() == listed["client_public"]
+    assert shared_secret(secret, peer).hex() == listed["x"]
+
+
+def test_x25519_is_that_of_rfc_7748() -> None:
+    # Section 5.2, the iterated test.
+    k = u = b"\x09" + bytes(31)
+    k, u = x25519(k, u), k
+    assert k.hex() == "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079"
+    for _ in range(999):
+        k, u = x25519(k, u), k
+    assert k.hex() == "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"
+
+
+def test_keys_change_both_ways_in_the_exchange_that_is_about_it() -> None:
+    vector = load("aes256gcm-rekey")
+    since = {"client": 0, "server": 0}
+    changes = {"client": 0, "server": 0}
+    for entry in vector["frames"]:
+        if entry["type"] not in ("RECORD", "REKEY", "CLOSE"):
+            continue
+        by = entry["from"]
+        if entry["type"] == "REKEY":
+            assert since[by] == vector["life"]["frames"]
+            since[by] = 0
+            changes[by] += 1
+        else:
+            since[by] += 1
+            assert since[by] <= vector["life"]["frames"]
+    assert min(changes.values()) >= 2
