@@ -1,7 +1,9 @@
 """The blocking client: the same channel on an event loop in a thread of its own."""
 
 import asyncio
+import threading
 from collections.abc import Generator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -20,6 +22,8 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._client import DEFAULT_TIMEOUT, Channel, connect
 from ._metadata import MetadataInput
 from ._methods import UnaryMethod
+from ._status import StatusCode
+from .errors import RpcError
 
 __all__ = ["BlockingChannel", "connect_blocking"]
 
@@ -35,6 +39,8 @@ class BlockingChannel:
     def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
         self._channel = channel
         self._loop = loop
+        self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def peer(self) -> Identity:
@@ -59,20 +65,34 @@ class BlockingChannel:
 
         An interrupt (KeyboardInterrupt) cancels the call.
         """
-        future = asyncio.run_coroutine_threadsafe(
-            self._channel.unary(
-                method,
-                arguments,
-                timeout=timeout,
-                metadata=metadata,
-                protection=protection,
-            ),
-            self._loop,
-        )
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            future = asyncio.run_coroutine_threadsafe(
+                self._channel.unary(
+                    method,
+                    arguments,
+                    timeout=timeout,
+                    metadata=metadata,
+                    protection=protection,
+                ),
+                self._loop,
+            )
         try:
             return future.result()
+        except CancelledError as error:  # with the loop: nobody else cancels it
+            raise _closed() from error
         finally:
             future.cancel()  # does nothing to a call that has ended
+
+    def _refuse(self) -> None:
+        """Start no further call: the loop is about to end, and would never run it."""
+        with self._lock:
+            self._closed = True
+
+
+def _closed() -> RpcError:
+    return RpcError(StatusCode.CANCELLED, "the channel is closed")
 
 
 @contextmanager
@@ -99,7 +119,11 @@ def connect_blocking(
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(connect(target, **options)) as channel,
     ):
-        yield BlockingChannel(channel, portal.call(_running_loop))
+        blocking = BlockingChannel(channel, portal.call(_running_loop))
+        try:
+            yield blocking
+        finally:
+            blocking._refuse()
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:
