@@ -33,14 +33,23 @@ R = TypeVar("R")
 _DEFAULT_POLICY: Final = SecurityPolicy()
 
 
+class _Gate:
+    """Lets calls in, until the loop that would run them is about to end."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.shut = False
+
+
 class BlockingChannel:
     """`Channel` for code without an event loop.  Several threads may use one."""
 
-    def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, channel: Channel, loop: asyncio.AbstractEventLoop, gate: _Gate
+    ) -> None:
         self._channel = channel
         self._loop = loop
-        self._lock = threading.Lock()
-        self._closed = False
+        self._gate = gate
 
     @property
     def peer(self) -> Identity:
@@ -65,8 +74,8 @@ class BlockingChannel:
 
         An interrupt (KeyboardInterrupt) cancels the call.
         """
-        with self._lock:
-            if self._closed:
+        with self._gate.lock:
+            if self._gate.shut:
                 raise _closed()
             future = asyncio.run_coroutine_threadsafe(
                 self._channel.unary(
@@ -84,11 +93,6 @@ class BlockingChannel:
             raise _closed() from error
         finally:
             future.cancel()  # does nothing to a call that has ended
-
-    def _refuse(self) -> None:
-        """Start no further call: the loop is about to end, and would never run it."""
-        with self._lock:
-            self._closed = True
 
 
 def _closed() -> RpcError:
@@ -119,11 +123,12 @@ def connect_blocking(
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(connect(target, **options)) as channel,
     ):
-        blocking = BlockingChannel(channel, portal.call(_running_loop))
+        gate = _Gate()
         try:
-            yield blocking
+            yield BlockingChannel(channel, portal.call(_running_loop), gate)
         finally:
-            blocking._refuse()
+            with gate.lock:
+                gate.shut = True
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:
