@@ -93,8 +93,9 @@ def server(
 
 def call(address: str, environment: Mapping[str, str], *arguments: str) -> None:
     """Run the client, which shows what it does."""
-    # Where the generated client is.
-    environment = {**environment, "PYTHONPATH": str(BANK)}
+    # The generated client is there.
+    path = os.pathsep.join(filter(None, [str(BANK), environment.get("PYTHONPATH")]))
+    environment = {**environment, "PYTHONPATH": path}
     try:
         done = subprocess.run(
             [sys.executable, HERE / "demo_client.py", address, *arguments],
