@@ -39,12 +39,13 @@ class Assemblies:
         self._limit = limit
         self._total_limit = limit * _MOST_AT_ONCE
         self._what = what
-        self._pieces: dict[int, list[bytes]] = {}
-        self._sizes: dict[int, int] = {}
+        # One buffer for each body: a list would grow by its entries, however short
+        # (or empty) the pieces are that a peer sends.
+        self._bodies: dict[int, bytearray] = {}
         self._total = 0
 
     def __contains__(self, call_id: int) -> bool:
-        return call_id in self._pieces
+        return call_id in self._bodies
 
     def add(self, call_id: int, piece: bytes) -> None:
         """Add a piece that is not the last.
@@ -52,16 +53,18 @@ class Assemblies:
         Raises:
             RpcError: RESOURCE_EXHAUSTED; the body is dropped.
         """
-        size = self._sizes.get(call_id, 0) + len(piece)
-        self._total += len(piece)
-        self._sizes[call_id] = size
-        self._pieces.setdefault(call_id, []).append(piece)
+        body = self._bodies.setdefault(call_id, bytearray())
+        size = len(body) + len(piece)
         try:
             check_size(size, self._limit, self._what)
-            check_size(self._total, self._total_limit, "half-received bodies")
+            check_size(
+                self._total + len(piece), self._total_limit, "half-received bodies"
+            )
         except RpcError:
             self.discard(call_id)
             raise
+        body += piece
+        self._total += len(piece)
 
     def finish(self, call_id: int, piece: bytes) -> bytes:
         """Return the whole body, of which `piece` is the last.
@@ -70,11 +73,12 @@ class Assemblies:
             RpcError: RESOURCE_EXHAUSTED; the body is dropped.
         """
         self.add(call_id, piece)
-        body = b"".join(self._pieces[call_id])
+        body = bytes(self._bodies[call_id])
         self.discard(call_id)
         return body
 
     def discard(self, call_id: int) -> None:
         """Drop what has arrived of a body.  Unknown ids are ignored."""
-        if self._pieces.pop(call_id, None) is not None:
-            self._total -= self._sizes.pop(call_id)
+        body = self._bodies.pop(call_id, None)
+        if body is not None:
+            self._total -= len(body)

@@ -52,7 +52,11 @@ _Pairs = Annotated[list[tuple[str, Any]], Meta(max_length=1024)] | None
 _Body = Annotated[bytes, Meta(max_length=PART_BYTES)]
 
 
-class Call(msgspec.Struct, array_like=True, tag=1, gc=False):
+class _Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """An array of exactly its elements."""
+
+
+class Call(_Message, tag=1, gc=False):
     """A caller starts a call."""
 
     id: CallId
@@ -63,7 +67,7 @@ class Call(msgspec.Struct, array_like=True, tag=1, gc=False):
     body: _Body
 
 
-class Part(msgspec.Struct, array_like=True, tag=2, gc=False):
+class Part(_Message, tag=2, gc=False):
     """The next piece of a body."""
 
     id: CallId
@@ -71,7 +75,7 @@ class Part(msgspec.Struct, array_like=True, tag=2, gc=False):
     chunk: _Body
 
 
-class Reply(msgspec.Struct, array_like=True, tag=5, gc=False):
+class Reply(_Message, tag=5, gc=False):
     """A call ended with OK and this result."""
 
     id: CallId
@@ -80,7 +84,7 @@ class Reply(msgspec.Struct, array_like=True, tag=5, gc=False):
     body: _Body
 
 
-class Status(msgspec.Struct, array_like=True, tag=6, gc=False):
+class Status(_Message, tag=6, gc=False):
     """A call ended with another status than OK."""
 
     id: CallId
@@ -89,7 +93,7 @@ class Status(msgspec.Struct, array_like=True, tag=6, gc=False):
     trailers: _Pairs
 
 
-class Cancel(msgspec.Struct, array_like=True, tag=7, gc=False):
+class Cancel(_Message, tag=7, gc=False):
     """The caller no longer wants an answer."""
 
     id: CallId
@@ -116,6 +120,7 @@ def decode_message(data: bytes) -> Message:
 _NIL: Final = b"\xc0"
 _HEAD: Final = Struct(">BBBI").pack  # length of the array, kind, uint32 id
 _TIMEOUT: Final = Struct(">BQ").pack
+_LONGEST_TIMEOUT: Final = (1 << 63) - 1
 _BODY8: Final = Struct(">BBB").pack  # more, bin 8
 _BODY16: Final = Struct(">BBH").pack
 _BODY32: Final = Struct(">BBI").pack
@@ -133,6 +138,14 @@ def _body_head(size: int, more: bool) -> bytes:
 def encode_metadata(metadata: Metadata) -> bytes:
     """Return metadata as an element of CALL, REPLY or STATUS."""
     return _encode(metadata) if metadata else _NIL
+
+
+def _microseconds(seconds: float) -> int:
+    # As a float 2^63 - 1 is 2^63, hence the order of the comparisons.
+    microseconds = seconds * 1e6
+    if microseconds >= _LONGEST_TIMEOUT:
+        return _LONGEST_TIMEOUT
+    return int(microseconds) if microseconds > 0 else 0
 
 
 def encode_call(
@@ -157,7 +170,7 @@ def encode_call(
         (
             _HEAD(0x97, 1, 0xCE, call_id),
             method,
-            _NIL if timeout is None else _TIMEOUT(0xCF, max(0, int(timeout * 1e6))),
+            _NIL if timeout is None else _TIMEOUT(0xCF, _microseconds(timeout)),
             metadata,
             _body_head(len(body), more),
             body,
@@ -182,11 +195,14 @@ def encode_reply(
 def encode_status(
     call_id: int, code: int, message: str, trailers: Metadata = ()
 ) -> bytes:
-    """Return a STATUS.  A message of over 8,192 characters is cut."""
+    """Return a STATUS.
+
+    A message of over 8,192 characters is cut, and what is not Unicode in it replaced.
+    """
     if len(message) > 8192:
         message = message[:8189] + "..."
-    pairs: Any = list(trailers) or None
-    return _encode(Status(call_id, code, message, pairs))
+    message = message.encode(errors="replace").decode()
+    return _encode(Status(call_id, code, message, list(trailers) or None))
 
 
 def encode_cancel(call_id: int) -> bytes:

@@ -1,0 +1,288 @@
+"""Call messages: golden bytes, msgpack as oracle, and no byte string that surprises."""
+
+import math
+from typing import Any
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signetrpc.rpc._codec import encode_value
+from signetrpc.rpc._messages import (
+    PART_BYTES,
+    Call,
+    Cancel,
+    Message,
+    Part,
+    Reply,
+    Status,
+    decode_message,
+    encode_call,
+    encode_cancel,
+    encode_metadata,
+    encode_reply,
+    encode_status,
+    parts_of,
+)
+from signetrpc.transport import RemoteProtocolError
+
+METHOD = encode_value("bank.Accounts/balance")
+NIL = b"\xc0"
+
+
+def unpack(data: bytes) -> Any:
+    """Read msgpack with another implementation."""
+    return msgpack.unpackb(data)  # pyright: ignore
+
+
+def pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value)  # pyright: ignore
+    return packed
+
+
+GOLDEN: list[tuple[str, bytes, Message]] = [
+    (
+        "97 01 ce 00 00 00 07 a3 612f62 cf 00 00 00 00 00 16 e3 60 c0 c2 c4 01 80",
+        encode_call(7, encode_value("a/b"), 1.5, NIL, b"\x80"),
+        Call(7, "a/b", 1_500_000, None, False, b"\x80"),
+    ),
+    (
+        "97 01 ce ff ff ff ff a3 612f62 c0 91 92 a1 6b a1 76 c3 c4 02 81 a1",
+        encode_call(
+            0xFFFFFFFF,
+            encode_value("a/b"),
+            None,
+            encode_metadata((("k", "v"),)),
+            b"\x81\xa1",
+            True,
+        ),
+        Call(0xFFFFFFFF, "a/b", None, [("k", "v")], True, b"\x81\xa1"),
+    ),
+    (
+        "95 05 ce 00 00 00 01 91 92 a5 782d62696e c4 01 00 c2 c4 02 2a 2b",
+        encode_reply(1, encode_metadata((("x-bin", b"\0"),)), b"*+"),
+        Reply(1, [("x-bin", b"\0")], False, b"*+"),
+    ),
+    (
+        "95 06 02 05 a4 676f6e65 c0",
+        encode_status(2, 5, "gone"),
+        Status(2, 5, "gone", None),
+    ),
+    (
+        "95 06 02 05 a0 91 92 a1 6b a1 76",
+        encode_status(2, 5, "", (("k", "v"),)),
+        Status(2, 5, "", [("k", "v")]),
+    ),
+    ("92 07 03", encode_cancel(3), Cancel(3)),
+]
+
+
+@pytest.mark.parametrize(("golden", "written", "message"), GOLDEN)
+def test_golden_bytes_both_ways(golden: str, written: bytes, message: Message) -> None:
+    assert written.hex() == golden.replace(" ", "")
+    assert decode_message(written) == message
+
+
+def test_the_parts_of_a_body() -> None:
+    body = bytes(range(256)) * 600  # two whole parts and a bit
+    (one, two) = parts_of(9, body)
+    assert one[:8].hex() == "9402ce00000009c3"
+    assert unpack(one) == [2, 9, True, body[PART_BYTES : 2 * PART_BYTES]]
+    assert unpack(two) == [2, 9, False, body[2 * PART_BYTES :]]
+    assert decode_message(two) == Part(9, False, body[2 * PART_BYTES :])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_body_of_whole_parts_has_no_empty_one(parts: int) -> None:
+    pieces = list(parts_of(1, bytes(parts * PART_BYTES)))
+    assert len(pieces) == parts - 1
+    assert [unpack(piece)[2] for piece in pieces] == [True] * (parts - 2) + [False] * (
+        parts > 1
+    )
+
+
+ids = st.integers(1, 0xFFFFFFFF)
+bodies = st.one_of(
+    st.binary(max_size=300),
+    st.sampled_from([255, 256, 65535, 65536]).map(lambda size: b"x" * size),
+)
+pairs = st.lists(
+    st.tuples(st.text(max_size=5), st.text(max_size=5) | st.binary(max_size=5)),
+    max_size=3,
+).map(tuple)
+
+
+@given(ids, st.text(max_size=512), st.none() | st.floats(0, 1e9), pairs, bodies)
+def test_calls_are_msgpack(
+    call_id: int, method: str, timeout: float | None, metadata: Any, body: bytes
+) -> None:
+    data = encode_call(
+        call_id, encode_value(method), timeout, encode_metadata(metadata), body, True
+    )
+    microseconds = None if timeout is None else int(timeout * 1e6)
+    nested = [list(pair) for pair in metadata] or None
+    assert unpack(data) == [1, call_id, method, microseconds, nested, True, body]
+    message = decode_message(data)
+    assert isinstance(message, Call)
+    assert (message.id, message.method, message.body) == (call_id, method, body)
+    assert message.timeout_us == microseconds
+    assert message.metadata == (list(metadata) or None)
+
+
+@given(ids, pairs, bodies, st.booleans())
+def test_replies_are_msgpack(
+    call_id: int, trailers: Any, body: bytes, more: bool
+) -> None:
+    data = encode_reply(call_id, encode_metadata(trailers), body, more)
+    nested = [list(pair) for pair in trailers] or None
+    assert unpack(data) == [5, call_id, nested, more, body]
+    assert decode_message(data) == Reply(call_id, list(trailers) or None, more, body)
+
+
+@given(ids, st.integers(1, 16), st.text(max_size=300), pairs)
+def test_statuses_are_msgpack(
+    call_id: int, code: int, text: str, trailers: Any
+) -> None:
+    data = encode_status(call_id, code, text, trailers)
+    nested = [list(pair) for pair in trailers] or None
+    assert unpack(data) == [6, call_id, code, text, nested]
+    assert decode_message(data) == Status(call_id, code, text, list(trailers) or None)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
+    try:
+        message = decode_message(data)
+    except RemoteProtocolError:
+        return
+    assert isinstance(message, Message)
+    assert unpack(data)[0] in (1, 2, 5, 6, 7)
+
+
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.binary(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([1, 2, 5, 6, 7]), st.lists(values, max_size=8))
+def test_any_array_is_a_message_or_refused(kind: int, elements: list[Any]) -> None:
+    data = pack([kind, *elements])
+    try:
+        message = decode_message(data)
+    except RemoteProtocolError:
+        return
+    assert message.id == elements[0]
+    assert len(elements) == len(message.__struct_fields__)
+
+
+@pytest.mark.parametrize("written", [case[1] for case in GOLDEN])
+def test_a_message_ended_at_each_byte_is_refused(written: bytes) -> None:
+    for size in range(len(written)):
+        with pytest.raises(RemoteProtocolError, match="malformed call message"):
+            decode_message(written[:size])
+    with pytest.raises(RemoteProtocolError, match="trailing"):
+        decode_message(written + b"\0")
+
+
+CALL = [1, 7, "a/b", None, None, False, b"\x80"]
+REPLY = [5, 7, None, False, b"\x80"]
+STATUS = [6, 7, 5, "gone", None]
+
+
+def changed(message: list[Any], index: int, value: object) -> bytes:
+    return pack([*message[:index], value, *message[index + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (pack([]), ""),
+        (pack({}), "array"),
+        (pack([0, 1]), "Invalid value 0"),
+        (pack([3, 1]), "Invalid value 3"),
+        (pack([255, 1]), "Invalid value 255"),
+        (pack(["1", 1]), "int"),
+        (changed(CALL, 1, 0), ">= 1"),
+        (changed(CALL, 1, -1), ">= 1"),
+        (changed(CALL, 1, 1 << 32), "<= 4294967295"),
+        (changed(CALL, 1, 1.0), "int"),
+        (changed(CALL, 2, "m" * 513), "<= 512"),
+        (changed(CALL, 2, b"a/b"), "str"),
+        (changed(CALL, 3, -1), ">= 0"),
+        (changed(CALL, 3, 1 << 63), ""),
+        (changed(CALL, 3, 0.5), "int"),
+        (changed(CALL, 4, [["k"]]), "length 2"),
+        (changed(CALL, 4, [["k", "v", "w"]]), "length 2"),
+        (changed(CALL, 4, [[1, "v"]]), "str"),
+        (changed(CALL, 4, {}), "array"),
+        (changed(CALL, 4, [["k", "v"]] * 1025), "<= 1024"),
+        (changed(CALL, 5, 0), "bool"),
+        (changed(CALL, 6, bytes(PART_BYTES + 1)), "<= 65536"),
+        (changed(CALL, 6, "text"), "bytes"),
+        (pack([*CALL, None]), "at most length"),
+        (pack(CALL[:-1]), "length 7"),
+        (changed(REPLY, 4, bytes(PART_BYTES + 1)), "<= 65536"),
+        (pack([*REPLY, 1]), "at most length"),
+        (changed(STATUS, 2, 0), ">= 1"),
+        (changed(STATUS, 2, 17), "<= 16"),
+        (changed(STATUS, 3, "m" * 8193), "<= 8192"),
+        (pack([7, 1, 2]), "at most length"),
+        (pack([2, 1, False, bytes(PART_BYTES + 1)]), "<= 65536"),
+        (b"\x92\x07\xc1", ""),
+        (b"\x97\x01\x01\xa1\xff\xc0\xc0\xc2\xc4\x00", ""),  # no UTF-8
+        (b"\xdd\xff\xff\xff\xff", ""),
+        (b"\x97\x01\x01\xa1m\xc0\x91\x92\xa1k\xdd\xff\xff\xff\xff", ""),
+        (b"\x97\x01\x01\xa1m\xc0\xdd\xff\xff\xff\xff", "<= 1024"),
+        (b"\x91" * 100_000, ""),
+        (b"\x97\x01\x01\xa1m\xc0" + b"\x91" * 100_000, ""),
+    ],
+)
+def test_what_is_no_message_is_refused_by_its_element(data: bytes, says: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="^malformed call message: ") as error:
+        decode_message(data)
+    assert says in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("seconds", "microseconds"),
+    [
+        (0.0, 0),
+        (-1.0, 0),
+        (1e-7, 0),
+        (1e-6, 1),
+        (0.25, 250_000),
+        (1e12, 10**18),
+        (9.3e12, (1 << 63) - 1),
+        (1e300, (1 << 63) - 1),
+        (math.inf, (1 << 63) - 1),
+        (math.nan, 0),
+    ],
+)
+def test_any_timeout_travels(seconds: float, microseconds: int) -> None:
+    message = decode_message(encode_call(1, METHOD, seconds, NIL, b""))
+    assert isinstance(message, Call)
+    assert message.timeout_us == microseconds
+
+
+def test_a_long_status_message_is_cut() -> None:
+    message = decode_message(encode_status(1, 13, "ä" * 9000))
+    assert isinstance(message, Status)
+    assert message.message == "ä" * 8189 + "..."
+
+
+def test_a_status_message_that_is_no_unicode_travels_all_the_same() -> None:
+    message = decode_message(encode_status(1, 13, "file \udcff"))
+    assert isinstance(message, Status)
+    assert message.message == "file ?"
