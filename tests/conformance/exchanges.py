@@ -8,7 +8,7 @@ wire (docs/wire.md); to write them anew, on purpose:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,7 @@ Vector = dict[str, Any]
 
 
 @contextmanager
-def life_of(name: str) -> Iterator[None]:
+def life_of(name: str) -> Generator[None]:
     """Give the keys the short life that the exchange of that name has."""
     with pytest.MonkeyPatch.context() as patch:
         if name.endswith("rekey"):

@@ -177,7 +177,7 @@ class _AeadReader(_GssReader):
 
     def plaintext(self, by: str, encoded: bytes) -> bytes:
         header, body = encoded[:8], encoded[8:]
-        kind, level, reserved, length = unpack(">BBHI", header)
+        _, level, reserved, length = unpack(">BBHI", header)
         assert (reserved, length) == (0, len(body))
         nonce = pack(">IQ", 0, self._counted[by])
         self._counted[by] += 1
