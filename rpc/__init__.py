@@ -13,7 +13,13 @@ async with connect("bank.example.com:7420") as channel:
 
 from signetrpc.transport import (
     AccountFile,
+    AuthenticationFailed,
+    ChannelBinding,
     ClientCredentials,
+    ClientTls,
+    ConnectFailed,
+    DoorLimits,
+    HandshakeError,
     Identity,
     ImpersonationLevel,
     Keytab,
@@ -22,12 +28,14 @@ from signetrpc.transport import (
     Protection,
     SecurityPolicy,
     ServerCredentials,
+    ServerTls,
     TicketCache,
+    TransportError,
     Winbind,
 )
 
 from ._blocking import BlockingChannel, connect_blocking
-from ._client import Channel, connect
+from ._client import Channel, connect, connect_with
 from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
 from ._metadata import Metadata, MetadataInput
@@ -38,11 +46,17 @@ from .errors import DeadlineExceeded, RpcError, SchemaError
 
 __all__ = [
     "AccountFile",
+    "AuthenticationFailed",
     "BlockingChannel",
     "CallContext",
     "Channel",
+    "ChannelBinding",
     "ClientCredentials",
+    "ClientTls",
+    "ConnectFailed",
     "DeadlineExceeded",
+    "DoorLimits",
+    "HandshakeError",
     "Identity",
     "ImpersonationLevel",
     "Keytab",
@@ -56,12 +70,15 @@ __all__ = [
     "SecurityPolicy",
     "Server",
     "ServerCredentials",
+    "ServerTls",
     "StatusCode",
     "TicketCache",
+    "TransportError",
     "UnaryMethod",
     "Winbind",
     "connect",
     "connect_blocking",
+    "connect_with",
     "current_call",
     "current_caller",
     "method",

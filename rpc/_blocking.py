@@ -12,6 +12,7 @@ from anyio.from_thread import start_blocking_portal
 
 from signetrpc.transport import (
     ClientCredentials,
+    ClientTls,
     Identity,
     ImpersonationLevel,
     Protection,
@@ -107,6 +108,7 @@ def connect_blocking(
     policy: SecurityPolicy = _DEFAULT_POLICY,
     service_principal: str | None = None,
     impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE,
+    tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
 ) -> Generator[BlockingChannel]:
@@ -116,6 +118,7 @@ def connect_blocking(
         "policy": policy,
         "service_principal": service_principal,
         "impersonation": impersonation,
+        "tls": tls,
         "default_timeout": default_timeout,
         "max_body_bytes": max_body_bytes,
     }

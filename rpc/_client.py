@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -11,16 +11,19 @@ import msgspec
 from signetrpc.transport import (
     AuthenticationFailed,
     ClientCredentials,
+    ClientTls,
+    ConnectionClosed,
+    Connector,
     FrameTooLarge,
     Identity,
     ImpersonationLevel,
     InsufficientProtection,
+    NegotiateConnector,
     Protection,
     SecurityPolicy,
     TransportError,
 )
 from signetrpc.transport._addresses import parse_address
-from signetrpc.transport._connectors import Connector, NegotiateConnector
 from signetrpc.transport._loops import Loop, open_loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
@@ -32,7 +35,7 @@ from ._methods import UnaryMethod
 from ._status import StatusCode
 from .errors import DeadlineExceeded, RpcError
 
-__all__ = ["DEFAULT_TIMEOUT", "Channel", "connect", "open_channel"]
+__all__ = ["DEFAULT_TIMEOUT", "Channel", "connect", "connect_with"]
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -116,7 +119,7 @@ class Channel:
         level = method.protection
         if protection is not None and protection > level:
             level = protection
-        if seconds <= 0:
+        if not seconds > 0:
             raise DeadlineExceeded
         connection = self._connection
         if connection is None or not connection.usable:
@@ -165,11 +168,17 @@ class Channel:
             self._backoff.failed(self._loop.time())
             raise
         self._backoff.succeeded()
+        if self._closed:
+            link.pipe.abort()
+            await link.pipe.aclose()
+            raise ConnectionClosed("the channel is closed", clean=True)
         connection = ClientConnection(
             self._loop, link, max_body_bytes=self._max_body_bytes
         )
         connection.start()
-        self._connection = connection
+        former, self._connection = self._connection, connection
+        if former is not None:
+            former.retire()
         return connection
 
     async def aclose(self) -> None:
@@ -201,6 +210,7 @@ async def connect(
     policy: SecurityPolicy = _DEFAULT_POLICY,
     service_principal: str | None = None,
     impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE,
+    tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
 ) -> AsyncGenerator[Channel]:
@@ -218,6 +228,7 @@ async def connect(
         service_principal: `host/name` of the service.  None makes it of the host name
             as typed; an IP address or a unix socket needs it for Kerberos.
         impersonation: What the server may do with the caller's identity.
+        tls: Run over TLS, with the proof bound to it.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest arguments to send and reply to take.
 
@@ -234,18 +245,29 @@ async def connect(
         policy=policy,
         service_principal=service_principal,
         impersonation=impersonation,
+        tls=tls,
     )
-    async with open_channel(
+    async with connect_with(
         connector, default_timeout=default_timeout, max_body_bytes=max_body_bytes
     ) as channel:
         yield channel
 
 
 @asynccontextmanager
-async def open_channel(connector: Connector, **options: Any) -> AsyncGenerator[Channel]:
+async def connect_with(
+    connector: Connector,
+    *,
+    default_timeout: float = DEFAULT_TIMEOUT,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+) -> AsyncGenerator[Channel]:
     """Connect by any connector and give the channel; see `connect`."""
     async with open_loop() as loop:
-        channel = Channel(connector, loop, **options)
+        channel = Channel(
+            connector,
+            loop,
+            default_timeout=default_timeout,
+            max_body_bytes=max_body_bytes,
+        )
         try:
             await channel.open()
             yield channel

@@ -7,9 +7,15 @@ from typing import Final, cast
 import anyio
 from anyio.abc import TaskStatus
 
-from signetrpc.transport import SecurityPolicy, ServerCredentials
-from signetrpc.transport._connectors import Link
-from signetrpc.transport._listeners import Listener, listen
+from signetrpc.transport import (
+    DoorLimits,
+    Listener,
+    SecurityPolicy,
+    ServerCredentials,
+    ServerTls,
+    listen,
+)
+from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import open_loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES
@@ -30,8 +36,10 @@ class Server:
         self,
         services: Sequence[object],
         *,
-        accept: Sequence[ServerCredentials],
+        accept: Sequence[ServerCredentials] = (),
         policy: SecurityPolicy = _DEFAULT_POLICY,
+        tls: ServerTls | None = None,
+        door: DoorLimits | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_calls: int = 1024,
         max_threads: int = 40,
@@ -43,6 +51,8 @@ class Server:
                 object of one, or such objects.
             accept: What callers are authenticated against.
             policy: What to demand of them.
+            tls: Serve over TLS, with proofs bound to it as the policy says.
+            door: How many connections to let in.
             max_body_bytes: The longest arguments to take and reply to send.
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
@@ -53,6 +63,8 @@ class Server:
         self._endpoints: dict[str, Endpoint] = {}
         self._accept = list(accept)
         self._policy = policy
+        self._tls = tls
+        self._door = door
         self._max_body_bytes = max_body_bytes
         self._max_calls = max_calls
         self._max_threads = max_threads
@@ -96,7 +108,13 @@ class Server:
             AuthenticationFailed: A keytab or account file cannot be used.
             ValueError: The target is no address.
         """
-        listener = await listen(target, accept=self._accept, policy=self._policy)
+        listener = await listen(
+            target,
+            accept=self._accept,
+            policy=self._policy,
+            tls=self._tls,
+            door=self._door,
+        )
         async with listener:
             task_status.started(str(listener.address))
             await self.serve_listener(listener)

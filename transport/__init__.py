@@ -8,8 +8,17 @@
 Usable without the RPC layer above it.
 """
 
+from ._acceptors import Acceptor, NegotiateAcceptor, PlainAcceptor, TlsAcceptor
+from ._addresses import Address, TcpAddress, UnixAddress, parse_address
 from ._config import Limits
-from ._connectors import Connector, NegotiateConnector, connect_stream
+from ._connectors import (
+    Connector,
+    NegotiateConnector,
+    PlainConnector,
+    TlsConnector,
+    connect_stream,
+    connect_stream_with,
+)
 from ._credentials import (
     AccountFile,
     ClientCredentials,
@@ -19,10 +28,12 @@ from ._credentials import (
     TicketCache,
     Winbind,
 )
+from ._door import DoorLimits
 from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
-from ._listeners import Listener, listen
+from ._listeners import Listener, listen, listen_with
 from ._protection import Protection
 from ._security import (
+    ChannelBinding,
     ContextFacts,
     NegotiationProtocol,
     NtlmFacts,
@@ -31,6 +42,7 @@ from ._security import (
     Unwrapped,
 )
 from ._stream import Message, SecureStream, SecureStreamAttribute
+from ._tls import ClientTls, ServerTls
 from .errors import (
     AuthenticationFailed,
     BusyError,
@@ -50,14 +62,19 @@ from .errors import (
 
 __all__ = [
     "ANONYMOUS",
+    "Acceptor",
     "AccountFile",
+    "Address",
     "AuthenticationFailed",
     "BusyError",
+    "ChannelBinding",
     "ClientCredentials",
+    "ClientTls",
     "ConnectFailed",
     "ConnectionClosed",
     "Connector",
     "ContextFacts",
+    "DoorLimits",
     "FailureReason",
     "FrameTooLarge",
     "HandshakeError",
@@ -72,10 +89,13 @@ __all__ = [
     "LocalProtocolError",
     "Mechanism",
     "Message",
+    "NegotiateAcceptor",
     "NegotiateConnector",
     "NegotiationProtocol",
     "NtlmFacts",
     "Password",
+    "PlainAcceptor",
+    "PlainConnector",
     "Protection",
     "ProtocolError",
     "RemoteProtocolError",
@@ -84,10 +104,18 @@ __all__ = [
     "SecurityContext",
     "SecurityPolicy",
     "ServerCredentials",
+    "ServerTls",
+    "TcpAddress",
     "TicketCache",
+    "TlsAcceptor",
+    "TlsConnector",
     "TransportError",
+    "UnixAddress",
     "Unwrapped",
     "Winbind",
     "connect_stream",
+    "connect_stream_with",
     "listen",
+    "listen_with",
+    "parse_address",
 ]

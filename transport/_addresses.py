@@ -19,6 +19,11 @@ class TcpAddress:
     port: int
 
     @property
+    def tls_name(self) -> str:
+        """The name or IP address that a certificate must have: as typed."""
+        return self.host
+
+    @property
     def service_host(self) -> str:
         """The name to make a service principal of; empty for an IP address.
 
@@ -45,6 +50,11 @@ class UnixAddress:
     """
 
     path: str
+
+    @property
+    def tls_name(self) -> str:
+        """Empty: a path names no host."""
+        return ""
 
     @property
     def service_host(self) -> str:

@@ -1,5 +1,8 @@
 """Drives a session's handshake over a pipe."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -11,7 +14,7 @@ from ._pipes import Pipe
 from ._session import Session
 from .errors import TransportError
 
-__all__ = ["shake_hands"]
+__all__ = ["Link", "close_on_failure", "shake_hands"]
 
 _STEP_THREADS: Final = 32
 """Steps that may wait for a KDC at once, per event loop."""
@@ -26,6 +29,26 @@ def _step_limiter() -> anyio.CapacityLimiter:
         limiter = anyio.CapacityLimiter(_STEP_THREADS)
         _limiter.set(limiter)
         return limiter
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An open session and the pipe it runs over."""
+
+    pipe: Pipe
+    session: Session
+
+
+@asynccontextmanager
+async def close_on_failure(pipe: Pipe) -> AsyncGenerator[None]:
+    """Close a pipe if the block raises or is cancelled."""
+    try:
+        yield
+    except BaseException:
+        pipe.abort()
+        with anyio.CancelScope(shield=True):
+            await pipe.aclose(linger=False)
+        raise
 
 
 async def shake_hands(pipe: Pipe, session: Session) -> Established:

@@ -38,7 +38,8 @@ class Identity:
         mechanism: What proved it.  Decide on (mechanism, realm, name), never on the
             bare name: two realms can each have an `alice`.
         name: The name inside its realm or domain: `alice`, `host/files.example.com`.
-        realm: The Kerberos realm or NTLM domain; empty if there is none.
+        realm: The Kerberos realm or NTLM domain, or who issued the certificate; empty
+            if there is none.
         mutual: True if each end proved itself to the other.  Only Kerberos does;
             NTLM proves the client alone.
         channel_bound: True if the proof is bound to the TLS channel below it.
@@ -62,6 +63,8 @@ class Identity:
                 return f"{self.realm}\\{self.name}" if self.realm else self.name
             case Mechanism.ANONYMOUS:
                 return "anonymous"
+            case Mechanism.TLS:
+                return self.name
             case _:
                 return f"{self.name}@{self.realm}" if self.realm else self.name
 

@@ -1,8 +1,9 @@
 """Listeners: accept, shake hands, hand over; and keep the door.
 
 Nothing is believed about a peer before its handshake is over.  Until then it costs
-one task, one session and at most the frame it is sending; how many may be in that
-state at once is bounded, and each has a deadline.
+one task, one session and what it has sent: at most about 512 KiB, 320 of it in the
+pipe, the rest a HELLO, a token and one frame ahead.  `_door` bounds how many there
+are; each has a deadline.
 """
 
 import logging
@@ -14,47 +15,47 @@ from typing import Final
 
 import anyio
 
+from ._acceptors import Acceptor, NegotiateAcceptor
 from ._addresses import Address, TcpAddress, UnixAddress, parse_address
-from ._config import Limits, SessionConfig
-from ._connectors import Link
+from ._config import Limits
 from ._credentials import ServerCredentials
-from ._driver import shake_hands
-from ._hello import ClientHello
+from ._door import Door, DoorLimits
+from ._driver import Link
+from ._frames import FrameType, encode_frame
+from ._hello import RejectCode
 from ._loops import Loop, open_loop
-from ._negotiate import AcceptorFactory
 from ._protection import Protection
-from ._security import NegotiationProtocol, SecurityContext, SecurityPolicy
-from ._session import Session
+from ._security import SecurityPolicy
 from ._sockets import accept_forever, bind, pipe_over
 from ._stream import SecureStream
+from ._tls import ServerTls
 from .errors import HandshakeError, TransportError
 
-__all__ = ["Listener", "listen"]
+__all__ = ["Listener", "listen", "listen_with"]
 
-_log = logging.getLogger("signetrpc.transport")
+_log: Final = logging.getLogger("signetrpc.transport")
 
-MAX_HANDSHAKES: Final = 512
-"""Handshakes under way at once, per listener.  More are closed at once."""
+_DEFAULT_POLICY: Final = SecurityPolicy()
+_BUSY: Final = encode_frame(FrameType.REJECT, 0, bytes((RejectCode.BUSY,)))
 
 
 class Listener:
-    """Accepts connections at one address and authenticates them.  Made by `listen`."""
+    """Accepts connections at one address and authenticates them.
+
+    Made by `listen` and `listen_with`.
+    """
 
     def __init__(
         self,
         sockets: list[socket.socket],
         address: Address,
-        acceptor: AcceptorFactory,
-        *,
-        policy: SecurityPolicy,
-        limits: Limits,
+        acceptor: Acceptor,
+        door: DoorLimits,
     ) -> None:
         self._sockets = sockets
         self._address = address
         self._acceptor = acceptor
-        self._policy = policy
-        self._limits = limits
-        self._handshakes = 0
+        self._door = Door(door)
 
     @property
     def address(self) -> Address:
@@ -96,12 +97,18 @@ class Listener:
         """
 
         async def accepted(sock: socket.socket) -> None:
-            if self._handshakes >= MAX_HANDSHAKES:
-                _log.warning("%d handshakes under way: refused one", MAX_HANDSHAKES)
-                sock.close()
+            try:
+                peer = _peer_host(sock)
+            except OSError:
+                sock.close()  # gone already
                 return
-            self._handshakes += 1
-            loop.spawn(self._connection(sock, handler))
+            refusal = self._door.refusal(peer, anyio.current_time())
+            if refusal is not None:
+                _log.warning("refused a connection of %s: %s", peer or "unix", refusal)
+                _turn_away(sock)
+                return
+            self._door.enter(peer)
+            loop.spawn(self._connection(sock, peer, handler))
 
         try:
             async with anyio.create_task_group() as group:
@@ -111,17 +118,22 @@ class Listener:
             self.close()
 
     async def _connection(
-        self, sock: socket.socket, handler: Callable[[Link], Awaitable[None]]
+        self, sock: socket.socket, peer: str, handler: Callable[[Link], Awaitable[None]]
     ) -> None:
+        start = anyio.current_time()
         try:
-            link = await self._shake_hands(sock)
+            pipe = await pipe_over(sock)
+            link = await self._acceptor.secure(pipe, start=start)
         except (TransportError, OSError) as error:
+            self._door.failed(peer, anyio.current_time())
             # The details stay here; the peer got a fixed text.
             level = logging.WARNING if _suspicious(error) else logging.DEBUG
             _log.log(level, "handshake on %s failed: %s", self.address, error)
             return
-        finally:
-            self._handshakes -= 1
+        except BaseException:
+            self._door.failed(peer, anyio.current_time())
+            raise
+        self._door.succeeded(peer)
         try:
             await handler(link)
         except TransportError as error:
@@ -130,30 +142,7 @@ class Listener:
             _log.exception("the handler of a connection of %s", link.session.peer)
         finally:
             link.pipe.abort()
-
-    async def _shake_hands(self, sock: socket.socket) -> Link:
-        pipe = await pipe_over(sock)
-        acceptor = self._acceptor
-        config = SessionConfig(
-            policy=self._policy,
-            nonce=os.urandom(32),
-            secret=os.urandom(32),
-            limits=self._limits,
-            allowed=acceptor.mechanisms,
-            served=acceptor.served,
-        )
-        session = Session(
-            config, initiator=False, context=self._context, now=anyio.current_time()
-        )
-        await shake_hands(pipe, session)
-        return Link(pipe, session)
-
-    def _context(self, hello: ClientHello) -> SecurityContext:
-        try:
-            protocol = NegotiationProtocol(hello.protocol)
-        except ValueError:
-            raise HandshakeError("the client names an unknown protocol") from None
-        return self._acceptor.context(protocol)
+            self._door.leave(peer)
 
     def close(self) -> None:
         """Stop listening.  Connections that exist go on."""
@@ -181,29 +170,61 @@ def _suspicious(error: Exception) -> bool:
     return isinstance(error, HandshakeError)
 
 
+def _peer_host(sock: socket.socket) -> str:
+    if sock.family == socket.AF_UNIX:
+        return ""
+    host: str = sock.getpeername()[0]
+    return host
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Say why, if the socket takes it at once, and close."""
+    try:
+        sock.setblocking(False)
+        sock.send(_BUSY)
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # it will see the connection close
+    finally:
+        sock.close()
+
+
 async def listen(
     target: str,
     *,
     accept: Sequence[ServerCredentials],
-    policy: SecurityPolicy | None = None,
+    policy: SecurityPolicy = _DEFAULT_POLICY,
+    tls: ServerTls | None = None,
     limits: Limits | None = None,
+    door: DoorLimits | None = None,
 ) -> Listener:
-    """Listen at an address.
+    """Listen at an address for callers who authenticate by Kerberos or NTLM.
 
     Args:
         target: `tcp://host:port` (port 0: any free one) or `unix:///path`.
         accept: What callers are authenticated against.
         policy: What to demand of them.
+        tls: Serve over TLS, with proofs bound to it as the policy says.
         limits: What to accept from them.
+        door: How many to let in.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: The address cannot be listened on, or a certificate cannot be read.
         AuthenticationFailed: A keytab or account file cannot be used.
+        ValueError: The target is no address.
     """
-    policy = policy or SecurityPolicy()
+    acceptor = NegotiateAcceptor(accept, policy=policy, tls=tls, limits=limits)
+    return await listen_with(target, acceptor, door=door)
+
+
+async def listen_with(
+    target: str, acceptor: Acceptor, *, door: DoorLimits | None = None
+) -> Listener:
+    """Listen at an address with any acceptor; see `listen`.
+
+    Raises:
+        LocalProtocolError: The acceptor must not serve at such an address.
+    """
     address = parse_address(target)
-    acceptor = AcceptorFactory(accept, policy)
-    sockets = await bind(address)
-    return Listener(
-        sockets, address, acceptor, policy=policy, limits=limits or Limits()
-    )
+    acceptor.check(address)
+    return Listener(await bind(address), address, acceptor, door or DoorLimits())

@@ -9,6 +9,7 @@ A `Loop` owns the tasks spawned on it: they end when its `async with` block does
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -16,9 +17,8 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import anyio
-import sniffio
 
-__all__ = ["Loop", "Task", "Timer", "Waiter", "open_loop"]
+__all__ = ["Loop", "Task", "Timer", "Waiter", "on_trio", "open_loop"]
 
 T = TypeVar("T")
 
@@ -140,10 +140,17 @@ class AsyncioLoop:
             raise self._failure
 
 
+def on_trio() -> bool:
+    """Return whether the running event loop is trio's."""
+    # Not imported yet means not running; importing it here would demand it.
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_run()
+
+
 @asynccontextmanager
 async def open_loop() -> AsyncGenerator[Loop]:
     """Give the running backend's `Loop`; at the end its tasks are cancelled."""
-    if sniffio.current_async_library() == "trio":
+    if on_trio():
         from ._loops_trio import TrioLoop
 
         async with TrioLoop() as trio_loop:

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 import anyio
-import sniffio
 
 from ._addresses import Address, TcpAddress, UnixAddress
+from ._loops import on_trio
 from ._pipes import Pipe
 from ._pipes_asyncio import AsyncioPipe
 from .errors import ConnectFailed
@@ -26,10 +26,6 @@ _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 _PAUSE_SECONDS: Final = 0.1
 
 
-def _on_trio() -> bool:
-    return sniffio.current_async_library() == "trio"
-
-
 async def connect_pipe(address: Address) -> Pipe:
     """Connect to an address.  All addresses of a host name are tried.
 
@@ -37,7 +33,7 @@ async def connect_pipe(address: Address) -> Pipe:
         ConnectFailed: Nobody answered.
     """
     try:
-        if _on_trio():
+        if on_trio():
             return await _connect_trio(address)
         return await _connect_asyncio(address)
     except OSError as error:
@@ -95,7 +91,7 @@ async def pipe_over(sock: socket.socket) -> Pipe:
     """Make a pipe of a connected socket, which it then owns."""
     sock.setblocking(False)
     _tune(sock)
-    if _on_trio():
+    if on_trio():
         from ._pipes_trio import TrioPipe
 
         return TrioPipe(sock)
@@ -193,7 +189,7 @@ async def accept_forever(
 
 
 async def _accept(sock: socket.socket) -> socket.socket:
-    if not _on_trio():
+    if not on_trio():
         connection, _ = await asyncio.get_running_loop().sock_accept(sock)
         return connection
     import trio

@@ -179,11 +179,12 @@ class SecureStream(TypedAttributeProvider):
         if self._closing:
             return
         self._closing = True
+        linger = self._session.state is not SessionState.CLOSED
         if self._session.state in (SessionState.OPEN, SessionState.CLOSED):
             self._session.close()
             self._pipe.write(self._session.data_to_send())
         with anyio.CancelScope(shield=True):
-            await self._pipe.aclose()
+            await self._pipe.aclose(linger=linger)
 
     async def __aenter__(self) -> "SecureStream":
         return self
