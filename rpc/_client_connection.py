@@ -7,13 +7,15 @@ cancellation, the connection's end) takes the entry out, once.
 
 from typing import Final
 
+import anyio
+
 from signetrpc.transport import (
     ConnectionClosed,
     Protection,
     RemoteProtocolError,
     TransportError,
 )
-from signetrpc.transport._connectors import Link
+from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Waiter
 
 from ._assembly import Assemblies
@@ -56,6 +58,7 @@ class ClientConnection(Connection):
         self._next_id = 1
         self._max_body_bytes = max_body_bytes
         self._assemblies = Assemblies(max_body_bytes, "reply")
+        self._retired = False
 
     def start(self) -> None:
         """Begin to receive, and see to the end."""
@@ -63,8 +66,19 @@ class ClientConnection(Connection):
         self._loop.spawn(self._close_when_ended())
 
     async def _close_when_ended(self) -> None:
-        await self.wait_ended()
-        await self.aclose()
+        try:
+            await self.wait_ended()
+        finally:
+            await self.aclose()
+
+    def retire(self) -> None:
+        """Close as soon as no call is under way: another connection takes over."""
+        self._retired = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._retired and not self._calls:
+            self._end(ConnectionClosed("closed by this end", clean=True))
 
     @property
     def usable(self) -> bool:
@@ -95,14 +109,16 @@ class ClientConnection(Connection):
         Raises:
             RpcError: It ended otherwise.
             InsufficientProtection: The connection cannot give the level.
+            FrameTooLarge: The server takes no message of that length.
         """
         if self._pipe.congested:
-            await self._drain()
+            timeout = await self._wait_for_room(timeout)
         if level < self.established.minimum:
             level = self.established.minimum
         call_id = self._next_id
         waiter = self._loop.waiter()
         self._write_call(call_id, level, method, timeout, metadata, body)
+        self._check_not_ended()
         self._next_id = call_id + 1
         self._calls[call_id] = _PendingCall(level, waiter)
         self._set_deadline(call_id, self._loop.time() + timeout)
@@ -119,11 +135,20 @@ class ClientConnection(Connection):
             return outcome
         raise outcome
 
-    async def _drain(self) -> None:
-        try:
-            await self._pipe.drain()
-        except ConnectionClosed as error:
-            raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
+    async def _wait_for_room(self, timeout: float) -> float:
+        """Wait until the server takes data again; return what is left of the time."""
+        end = self._loop.time() + timeout
+        with anyio.move_on_after(timeout):
+            try:
+                await self._pipe.drain()
+            except ConnectionClosed as error:
+                raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
+            return end - self._loop.time()
+        raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
+
+    def _check_not_ended(self) -> None:
+        if self._ended is not None:
+            raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
 
     def _write_call(
         self,
@@ -134,8 +159,7 @@ class ClientConnection(Connection):
         metadata: bytes,
         body: bytes,
     ) -> None:
-        if self._ended is not None:
-            raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
+        self._check_not_ended()
         if len(body) <= PART_BYTES:
             self._send(encode_call(call_id, method, timeout, metadata, body), level)
             return
@@ -145,15 +169,19 @@ class ClientConnection(Connection):
             self._send(part, level)
 
     def _abandon(self, call_id: int) -> None:
-        call = self._take(call_id)
         if self._ended is None:
-            self._send(encode_cancel(call_id), call.level)
+            self._send(encode_cancel(call_id), self._calls[call_id].level)
             self._flush_soon()
+        if call_id in self._calls:
+            self._take(call_id)
 
     def _take(self, call_id: int) -> _PendingCall:
         self._deadlines.discard(call_id)
         self._assemblies.discard(call_id)
-        return self._calls.pop(call_id)
+        call = self._calls.pop(call_id)
+        if self._retired:
+            self._close_if_idle()
+        return call
 
     def _receive(self, message: Message, level: Protection) -> None:
         if not isinstance(message, Reply | Part | Status):
@@ -202,12 +230,10 @@ class ClientConnection(Connection):
         return None
 
     def _expire(self, call_id: int) -> None:
-        call = self._calls.pop(call_id)
-        self._assemblies.discard(call_id)
-        self._send(encode_cancel(call_id), call.level)
-        self._flush_soon()
+        call = self._calls[call_id]
         if not call.waiter.done():
             call.waiter.set_result(DeadlineExceeded())
+        self._abandon(call_id)
 
     def _lost(self, error: TransportError) -> None:
         calls, self._calls = self._calls, {}

@@ -17,7 +17,7 @@ from signetrpc.transport import (
     RemoteProtocolError,
     TransportError,
 )
-from signetrpc.transport._connectors import Link
+from signetrpc.transport._driver import Link
 from signetrpc.transport._events import MessagesReceived, PeerClosed
 from signetrpc.transport._loops import Loop, Timer, Waiter
 from signetrpc.transport._session import SessionState
@@ -98,11 +98,13 @@ class Connection(ABC):
         next_event = self._session.next_event
         self._processing = True
         try:
-            while (event := next_event()) is not None:
+            while self._ended is None and (event := next_event()) is not None:
                 if type(event) is MessagesReceived:
                     level = event.protection
                     for message in event.messages:
                         self._receive(decode_message(message), level)
+                        if self._ended is not None:
+                            break
                 elif type(event) is PeerClosed:
                     raise ConnectionClosed("the peer closed the session", clean=True)
         except TransportError as error:
@@ -119,7 +121,16 @@ class Connection(ABC):
     # Sending.
 
     def _send(self, message: bytes, level: Protection) -> None:
-        self._session.send(message, level)
+        """Queue a message.  The connection ends if nothing can be protected any more.
+
+        Raises:
+            FrameTooLarge: The peer takes no message of that length.
+            InsufficientProtection: The connection cannot give the level.
+        """
+        try:
+            self._session.send(message, level)
+        except ConnectionClosed as error:
+            self._end(error)
 
     def _flush(self) -> None:
         """Seal what waits and write it, now."""
@@ -199,6 +210,7 @@ class Connection(ABC):
                 await self._closed.wait()
                 return
             self._closed = anyio.Event()
+            linger = self._session.state is not SessionState.CLOSED
             try:
                 if self._session.state in (SessionState.OPEN, SessionState.CLOSED):
                     self._session.close()
@@ -206,6 +218,6 @@ class Connection(ABC):
                     self._end(ConnectionClosed("closed by this end", clean=True))
                 else:
                     self._pipe.abort()
-                await self._pipe.aclose()
+                await self._pipe.aclose(linger=linger)
             finally:
                 self._closed.set()

@@ -6,9 +6,11 @@ the CALL.  Nothing of a call below its method's level runs.
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -16,11 +18,12 @@ import anyio.to_thread
 
 from signetrpc.transport import (
     ANONYMOUS,
+    FrameTooLarge,
     Protection,
     RemoteProtocolError,
     TransportError,
 )
-from signetrpc.transport._connectors import Link
+from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Task
 
 from ._assembly import Assemblies, check_size
@@ -63,6 +66,10 @@ class Serving:
     max_body_bytes: int
     max_calls: int
     threads: anyio.CapacityLimiter
+    counted: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(math.inf)
+    )
+    """For threads that `threads` counts already."""
 
 
 class _RunningCall:
@@ -206,14 +213,17 @@ class ServerConnection(Connection):
                 else:
                     self._reply(call, result)
             case HandlerStyle.ASYNC:
-                call.task = self._loop.spawn(self._await(call, arguments), context)
+                answer = self._await(call, call.endpoint.function, arguments)
+                call.task = self._loop.spawn(answer, context)
             case HandlerStyle.THREAD:
-                # Never cancelled: a thread cannot be, and must stay counted.
-                self._loop.spawn(self._await_thread(call, arguments), context)
+                answer = self._await(call, partial(self._in_thread, call), arguments)
+                call.task = self._loop.spawn(answer, context)
 
-    async def _await(self, call: _RunningCall, arguments: Any) -> None:
+    async def _await(
+        self, call: _RunningCall, function: BoundHandler, arguments: Any
+    ) -> None:
         try:
-            result = await call.endpoint.function(arguments)
+            result = await function(arguments)
         except Exception as error:
             self._fail(call, self._unexpected(call, error))
         else:
@@ -224,20 +234,15 @@ class ServerConnection(Connection):
                 # because the server stops.
                 self._fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
 
-    async def _await_thread(self, call: _RunningCall, arguments: Any) -> None:
-        def run() -> Any:
-            # It may have been cancelled while it waited for a thread.
-            return call.endpoint.function(arguments) if self._runs(call) else None
-
-        try:
-            result = await anyio.to_thread.run_sync(run, limiter=self._serving.threads)
-        except Exception as error:
-            self._fail(call, self._unexpected(call, error))
-        else:
-            self._reply(call, result)
-
-    def _runs(self, call: _RunningCall) -> bool:
-        return call.id in self._calls
+    async def _in_thread(self, call: _RunningCall, arguments: Any) -> Any:
+        serving = self._serving
+        async with serving.threads:
+            # Not cancelled from here on: a thread cannot be, and must stay counted.
+            # While it waits for one a call can, or those cancelled would pile up.
+            call.task = None
+            return await anyio.to_thread.run_sync(
+                call.endpoint.function, arguments, limiter=serving.counted
+            )
 
     def _unexpected(self, call: _RunningCall, error: Exception) -> RpcError:
         """Return what the caller learns of an exception."""
@@ -259,20 +264,24 @@ class ServerConnection(Connection):
         try:
             body = call.endpoint.handler.method.encode_result(result)
             check_size(len(body), self._serving.max_body_bytes, "reply")
+            trailers = encode_metadata(call.context.trailers)
         except Exception as error:
             if isinstance(error, RpcError):
                 _log.error("the result of %s: %s", call.context.method, error.message)
             self._fail(call, self._unexpected(call, error))
             return
-        self._forget(call)
+        head, more = body[:PART_BYTES], len(body) > PART_BYTES
+        try:
+            # If any message of it is too long for the peer, this one is.
+            self._send(encode_reply(call.id, trailers, head, more), call.level)
+        except FrameTooLarge as error:
+            message = f"the caller takes no reply of {len(body)} bytes: {error}"
+            self._fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
+            return
         if self._ended is not None:
             return
-        trailers = encode_metadata(call.context.trailers)
-        if len(body) <= PART_BYTES:
-            self._send(encode_reply(call.id, trailers, body), call.level)
-        else:
-            head = body[:PART_BYTES]
-            self._send(encode_reply(call.id, trailers, head, True), call.level)
+        self._forget(call)
+        if more:
             for part in parts_of(call.id, body):
                 self._send(part, call.level)
         self._flush_answer()
@@ -280,8 +289,7 @@ class ServerConnection(Connection):
     def _fail(self, call: _RunningCall, error: RpcError) -> None:
         if call.id in self._calls:
             self._forget(call)
-            trailers = error.trailers or call.context.trailers
-            self._refuse(call.id, call.level, error, trailers)
+            self._refuse(call.id, call.level, error, call.context.trailers)
 
     def _refuse(
         self,
@@ -290,16 +298,33 @@ class ServerConnection(Connection):
         error: RpcError,
         trailers: Metadata = (),
     ) -> None:
-        if self._ended is None:
-            status = encode_status(call_id, error.status, error.message, trailers)
-            self._send(status, max(level, self.established.minimum))
-            self._flush_answer()
+        if self._ended is not None:
+            return
+        level = max(level, self.established.minimum)
+        code = StatusCode.INTERNAL
+        try:
+            status = encode_status(
+                call_id, error.status, error.message, error.trailers or trailers
+            )
+            code = error.status
+        except Exception:
+            # What a handler put into its error must hurt no other call.
+            _log.exception("the error of call %d cannot travel", call_id)
+            status = encode_status(call_id, code, "the handler failed")
+        try:
+            self._send(status, level)
+        except FrameTooLarge:
+            self._send(encode_status(call_id, code, ""), level)
+        self._flush_answer()
 
     def _flush_answer(self) -> None:
         if self._calls or self._processing:
             self._flush_soon()
         else:
             self._flush()
+
+    def _flush(self) -> None:
+        super()._flush()
         if self._pipe.congested and not self._draining:
             # A client that does not read its answers is not read from.
             self._draining = True
