@@ -6,6 +6,7 @@ What a complete context is worth is not decided here but in `_acceptance`, on it
 `facts()`.
 """
 
+import os
 from collections.abc import Sequence
 from os import fspath
 from typing import TYPE_CHECKING, Final, assert_never
@@ -80,6 +81,12 @@ class InitiatorContext(BaseContext):
             raise AuthenticationFailed(
                 "Kerberos needs to know the service: give service_principal",
                 reason=FailureReason.UNKNOWN_SERVICE,
+            )
+        if os.name == "nt":
+            from ._negotiate_sspi import SspiContext
+
+            return SspiContext.initiator(
+                self._credentials, self._service, self._impersonation
             )
         try:
             from ._negotiate_kerberos import KerberosContext
