@@ -15,7 +15,7 @@ WHEELS=${XDG_CACHE_HOME:-$HOME/.cache}/signetrpc/wheels
 # A Kerberos KDC and clients, and what gssapi and krb5 are built with.
 KERBEROS_PACKAGES=(krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-dev)
 # A domain controller, and what makes, fills and asks it.
-SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind libnss-winbind smbclient ldb-tools)
+SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools)
 # A shifted clock, an NTLM that is not ours, and the list of files to package.
 TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" "${SAMBA_PACKAGES[@]}" faketime gss-ntlmssp git)
 
