@@ -1,14 +1,20 @@
 """Bodies that arrive in parts, within bounds."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
+from ._codec import Body
 from ._status import StatusCode
 from .errors import RpcError
 
-__all__ = ["DEFAULT_MAX_BODY_BYTES", "Assemblies", "check_size"]
+__all__ = ["DEFAULT_MAX_BODY_BYTES", "Assemblies", "Buffers", "check_size"]
+
+R = TypeVar("R")
 
 DEFAULT_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """The longest body, unless set otherwise.  gRPC's default."""
+
+_MOST_KEPT: Final = 4
 
 _MOST_AT_ONCE: Final = 16
 """So many bodies of full length may be half-received on one connection."""
@@ -26,59 +32,113 @@ def check_size(size: int, limit: int, what: str) -> None:
         )
 
 
+class Buffers:
+    """Memory to gather bodies in, used again and again.
+
+    Fresh memory costs several times more than the copy: the kernel has to give each
+    page anew.  One of these serves all connections of an event loop; of what has been
+    given back it keeps `_MOST_KEPT` buffers.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """Return a buffer, of any length and content."""
+        return self._free.pop() if self._free else bytearray()
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Return a buffer to use."""
+        if len(self._free) < _MOST_KEPT:
+            self._free.append(buffer)
+
+
+class _Gathering:
+    """What has arrived of one body."""
+
+    __slots__ = ("buffer", "size")
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.size = 0
+
+    def add(self, piece: bytes | memoryview) -> None:
+        start, end = self.size, self.size + len(piece)
+        missing = end - len(self.buffer)
+        if missing > 0:  # at least doubled, so that growing costs little
+            self.buffer.extend(bytes(max(missing, len(self.buffer))))
+        with memoryview(self.buffer) as memory:
+            memory[start:end] = piece
+        self.size = end
+
+
 class Assemblies:
     """The bodies of one connection that are not whole yet."""
 
-    def __init__(self, limit: int, what: str) -> None:
+    def __init__(self, limit: int, what: str, buffers: Buffers) -> None:
         """Start with none.
 
         Args:
             limit: Bytes one body may have.
             what: The word for a body in errors.
+            buffers: Where bodies are gathered.
         """
         self._limit = limit
         self._total_limit = limit * _MOST_AT_ONCE
         self._what = what
-        # One buffer for each body: a list would grow by its entries, however short
-        # (or empty) the pieces are that a peer sends.
-        self._bodies: dict[int, bytearray] = {}
+        self._buffers = buffers
+        self._bodies: dict[int, _Gathering] = {}
         self._total = 0
 
     def __contains__(self, call_id: int) -> bool:
         return call_id in self._bodies
 
-    def add(self, call_id: int, piece: bytes) -> None:
+    def add(self, call_id: int, piece: bytes | memoryview) -> None:
         """Add a piece that is not the last.
 
         Raises:
             RpcError: RESOURCE_EXHAUSTED; the body is dropped.
         """
-        body = self._bodies.setdefault(call_id, bytearray())
-        size = len(body) + len(piece)
+        body = self._bodies.get(call_id)
+        if body is None:
+            body = self._bodies[call_id] = _Gathering(self._buffers.take())
+        size = len(piece)
         try:
-            check_size(size, self._limit, self._what)
-            check_size(
-                self._total + len(piece), self._total_limit, "half-received bodies"
-            )
+            check_size(body.size + size, self._limit, self._what)
+            check_size(self._total + size, self._total_limit, "half-received bodies")
         except RpcError:
             self.discard(call_id)
             raise
-        body += piece
-        self._total += len(piece)
+        body.add(piece)
+        self._total += size
 
-    def finish(self, call_id: int, piece: bytes) -> bytes:
-        """Return the whole body, of which `piece` is the last.
+    def finish(
+        self, call_id: int, piece: bytes | memoryview, decode: Callable[[Body], R]
+    ) -> R:
+        """Decode the whole body, of which `piece` is the last.
+
+        Args:
+            call_id: Whose body.
+            piece: Its last piece.
+            decode: Gets the body, which it must not keep.
+
+        Returns:
+            What `decode` returns.
 
         Raises:
-            RpcError: RESOURCE_EXHAUSTED; the body is dropped.
+            RpcError: RESOURCE_EXHAUSTED, or what `decode` raises; the body is dropped.
         """
         self.add(call_id, piece)
-        body = bytes(self._bodies[call_id])
-        self.discard(call_id)
-        return body
+        body = self._bodies[call_id]
+        try:
+            with memoryview(body.buffer) as memory, memory[: body.size] as whole:
+                return decode(whole)
+        finally:
+            self.discard(call_id)
 
     def discard(self, call_id: int) -> None:
         """Drop what has arrived of a body.  Unknown ids are ignored."""
         body = self._bodies.pop(call_id, None)
         if body is not None:
-            self._total -= len(body)
+            self._total -= body.size
+            self._buffers.give_back(body.buffer)

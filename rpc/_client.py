@@ -26,7 +26,7 @@ from signetrpc.transport import (
 from signetrpc.transport._addresses import parse_address
 from signetrpc.transport._loops import Loop, open_loop
 
-from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
+from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
 from ._backoff import Backoff
 from ._client_connection import ClientConnection
 from ._messages import encode_metadata
@@ -65,6 +65,7 @@ class Channel:
         self._loop = loop
         self._default_timeout = default_timeout
         self._max_body_bytes = max_body_bytes
+        self._buffers = Buffers()
         self._connection: ClientConnection | None = None
         self._connecting = anyio.Lock()
         self._backoff = Backoff(random.random)
@@ -127,10 +128,11 @@ class Channel:
             connection = await self._reconnect(seconds)
             seconds -= self._loop.time() - start
         try:
-            reply = await connection.call(method.wire_name, level, body, seconds, pairs)
+            return await connection.call(
+                method.wire_name, level, body, seconds, pairs, method.decode_result
+            )
         except (InsufficientProtection, FrameTooLarge) as error:
             raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
-        return method.decode_result(reply)
 
     async def _reconnect(self, seconds: float) -> ClientConnection:
         with anyio.move_on_after(seconds):
@@ -173,7 +175,10 @@ class Channel:
             await link.pipe.aclose()
             raise ConnectionClosed("the channel is closed", clean=True)
         connection = ClientConnection(
-            self._loop, link, max_body_bytes=self._max_body_bytes
+            self._loop,
+            link,
+            max_body_bytes=self._max_body_bytes,
+            buffers=self._buffers,
         )
         connection.start()
         former, self._connection = self._connection, connection

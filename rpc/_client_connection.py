@@ -5,7 +5,8 @@ event of its own.  Whatever ends a call (an answer, its deadline, its caller's
 cancellation, the connection's end) takes the entry out, once.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar, cast
 
 import anyio
 
@@ -18,7 +19,8 @@ from signetrpc.transport import (
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Waiter
 
-from ._assembly import Assemblies
+from ._assembly import Assemblies, Buffers
+from ._codec import Body
 from ._connection import Connection
 from ._messages import (
     PART_BYTES,
@@ -36,28 +38,38 @@ from .errors import DeadlineExceeded, RpcError, rpc_error
 
 __all__ = ["ClientConnection"]
 
+R = TypeVar("R")
+
 _LAST_CALL_ID: Final = 0xFFFFFFFF
 
 
 class _PendingCall:
-    """A call under way: the level it is pinned to, and who waits."""
+    """A call under way: the level it is pinned to, its reply's form, and who waits."""
 
-    __slots__ = ("level", "waiter")
+    __slots__ = ("decode", "level", "waiter")
 
-    def __init__(self, level: Protection, waiter: "Waiter[bytes | RpcError]") -> None:
+    def __init__(
+        self,
+        level: Protection,
+        decode: Callable[[Body], object],
+        waiter: Waiter[object],
+    ) -> None:
         self.level = level
+        self.decode = decode
         self.waiter = waiter
 
 
 class ClientConnection(Connection):
     """A connection with calls under way."""
 
-    def __init__(self, loop: Loop, link: Link, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, loop: Loop, link: Link, *, max_body_bytes: int, buffers: Buffers
+    ) -> None:
         super().__init__(loop, link)
         self._calls: dict[int, _PendingCall] = {}
         self._next_id = 1
         self._max_body_bytes = max_body_bytes
-        self._assemblies = Assemblies(max_body_bytes, "reply")
+        self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
 
     def start(self) -> None:
@@ -96,8 +108,9 @@ class ClientConnection(Connection):
         body: bytes,
         timeout: float,
         metadata: bytes,
-    ) -> bytes:
-        """Make a call and return the body of its reply.
+        decode: Callable[[Body], R],
+    ) -> R:
+        """Make a call and return its decoded reply.
 
         Args:
             method: The full name in msgpack.
@@ -105,9 +118,10 @@ class ClientConnection(Connection):
             body: The arguments.
             timeout: Seconds.
             metadata: From `encode_metadata`.
+            decode: Gets the body of the reply, which it must not keep.
 
         Raises:
-            RpcError: It ended otherwise.
+            RpcError: It ended otherwise, or what `decode` raised.
             InsufficientProtection: The connection cannot give the level.
             FrameTooLarge: The server takes no message of that length.
         """
@@ -120,7 +134,7 @@ class ClientConnection(Connection):
         self._write_call(call_id, level, method, timeout, metadata, body)
         self._check_not_ended()
         self._next_id = call_id + 1
-        self._calls[call_id] = _PendingCall(level, waiter)
+        self._calls[call_id] = _PendingCall(level, decode, waiter)
         self._set_deadline(call_id, self._loop.time() + timeout)
         if len(self._calls) == 1:
             self._flush()
@@ -131,9 +145,9 @@ class ClientConnection(Connection):
         finally:
             if call_id in self._calls:  # cancelled
                 self._abandon(call_id)
-        if type(outcome) is bytes:
-            return outcome
-        raise outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast("R", outcome)
 
     async def _wait_for_room(self, timeout: float) -> float:
         """Wait until the server takes data again; return what is left of the time."""
@@ -166,6 +180,8 @@ class ClientConnection(Connection):
         head = body[:PART_BYTES]
         self._send(encode_call(call_id, method, timeout, metadata, head, True), level)
         for part in parts_of(call_id, body):
+            # Each on its way at once: the server opens one while the next is sealed.
+            self._flush()
             self._send(part, level)
 
     def _abandon(self, call_id: int) -> None:
@@ -196,38 +212,39 @@ class ClientConnection(Connection):
             raise RemoteProtocolError(
                 f"an answer at level {level.name} to a call at {call.level.name}"
             )
-        outcome: bytes | RpcError | None
-        match message:
-            case Reply(more=False, body=body) if call_id not in self._assemblies:
-                outcome = body
-            case Reply(more=more, body=body):
-                if call_id in self._assemblies:
-                    raise RemoteProtocolError(f"a second reply to call {call_id}")
-                outcome = self._assemble(call_id, body, more)
-            case Part(more=more, chunk=chunk):
-                if call_id not in self._assemblies:
-                    raise RemoteProtocolError(f"a part of no reply to call {call_id}")
-                outcome = self._assemble(call_id, chunk, more)
-            case Status():
-                outcome = _error_of(message)
-        if outcome is not None:
-            waiter = self._take(call_id).waiter
-            if not waiter.done():  # else its caller was cancelled in this very turn
-                waiter.set_result(outcome)
-
-    def _assemble(
-        self, call_id: int, piece: bytes, more: bool
-    ) -> bytes | RpcError | None:
         try:
-            if not more:
-                return self._assemblies.finish(call_id, piece)
-            self._assemblies.add(call_id, piece)
-        except RpcError as error:
-            call = self._calls[call_id]
-            self._send(encode_cancel(call_id), call.level)
-            self._flush_soon()
-            return error
-        return None
+            match message:
+                case Reply(more=False, body=body) if call_id not in self._assemblies:
+                    outcome = call.decode(body)
+                case Reply(more=more, body=piece):
+                    if call_id in self._assemblies:
+                        raise RemoteProtocolError(f"a second reply to call {call_id}")
+                    if more:
+                        self._assemblies.add(call_id, piece)
+                        return
+                    outcome = self._assemblies.finish(call_id, piece, call.decode)
+                case Part(more=more, chunk=piece):
+                    if call_id not in self._assemblies:
+                        raise RemoteProtocolError(
+                            f"a part of no reply to call {call_id}"
+                        )
+                    if more:
+                        self._assemblies.add(call_id, piece)
+                        return
+                    outcome = self._assemblies.finish(call_id, piece, call.decode)
+                case Status():
+                    outcome = _error_of(message)
+        except TransportError:
+            raise
+        except Exception as error:
+            # Too long, or not what the method returns: the call's failure alone.
+            outcome = error
+            if not isinstance(message, Status) and message.more:
+                self._send(encode_cancel(call_id), call.level)
+                self._flush_soon()
+        waiter = self._take(call_id).waiter
+        if not waiter.done():  # else its caller was cancelled in this very turn
+            waiter.set_result(outcome)
 
     def _expire(self, call_id: int) -> None:
         call = self._calls[call_id]

@@ -72,7 +72,7 @@ class Part(_Message, tag=2, gc=False):
 
     id: CallId
     more: bool
-    chunk: _Body
+    chunk: Annotated[memoryview, Meta(max_length=PART_BYTES)]
 
 
 class Reply(_Message, tag=5, gc=False):
@@ -101,11 +101,13 @@ class Cancel(_Message, tag=7, gc=False):
 
 Message = Call | Part | Reply | Status | Cancel
 
-_decode: Callable[[bytes], Message] = msgspec.msgpack.Decoder(Message).decode
+_decode: Callable[[bytes | memoryview], Message] = msgspec.msgpack.Decoder(
+    Message
+).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def decode_message(data: bytes) -> Message:
+def decode_message(data: bytes | memoryview) -> Message:
     """Read one transport message.
 
     Raises:

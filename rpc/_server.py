@@ -18,7 +18,7 @@ from signetrpc.transport import (
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import open_loop
 
-from ._assembly import DEFAULT_MAX_BODY_BYTES
+from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
 from ._decorators import service_definition
 from ._server_connection import Endpoint, ServerConnection, Serving
 from .errors import SchemaError
@@ -125,6 +125,7 @@ class Server:
             endpoints=self._endpoints,
             max_body_bytes=self._max_body_bytes,
             max_calls=self._max_calls,
+            buffers=Buffers(),
             threads=anyio.CapacityLimiter(self._max_threads),
         )
         async with open_loop() as loop:

@@ -26,7 +26,7 @@ from signetrpc.transport import (
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Task
 
-from ._assembly import Assemblies, check_size
+from ._assembly import Assemblies, Buffers, check_size
 from ._connection import Connection
 from ._context import CURRENT, CallContext
 from ._handlers import BoundHandler, Handler, HandlerStyle
@@ -65,6 +65,7 @@ class Serving:
     endpoints: Mapping[str, Endpoint]
     max_body_bytes: int
     max_calls: int
+    buffers: Buffers
     threads: anyio.CapacityLimiter
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
@@ -95,7 +96,9 @@ class ServerConnection(Connection):
         self._serving = serving
         self._calls: dict[int, _RunningCall] = {}
         self._last_id = 0
-        self._assemblies = Assemblies(serving.max_body_bytes, "arguments")
+        self._assemblies = Assemblies(
+            serving.max_body_bytes, "arguments", serving.buffers
+        )
         self._peer = self.established.peer
 
     # Messages.
@@ -172,36 +175,39 @@ class ServerConnection(Connection):
         if message.more:
             self._assemble(call, message.body, True)
         else:
-            self._run(call, message.body)
+            self._decode_and_run(call, message.body)
 
     def _receive_part(self, call: _RunningCall, message: Part) -> None:
         if call.id not in self._assemblies:
             raise RemoteProtocolError(f"a part after the arguments of call {call.id}")
         self._assemble(call, message.chunk, message.more)
 
-    def _assemble(self, call: _RunningCall, piece: bytes, more: bool) -> None:
+    def _assemble(
+        self, call: _RunningCall, piece: bytes | memoryview, more: bool
+    ) -> None:
+        decode = call.endpoint.handler.method.decode_arguments
         try:
             if more:
                 self._assemblies.add(call.id, piece)
                 return
-            body = self._assemblies.finish(call.id, piece)
-        except RpcError as error:
-            self._fail(call, error)
-            return
-        self._run(call, body)
+            arguments = self._assemblies.finish(call.id, piece, decode)
+        except Exception as error:
+            self._fail(call, self._unexpected(call, error))
+        else:
+            self._run(call, arguments)
 
     # Running.
 
-    def _run(self, call: _RunningCall, body: bytes) -> None:
-        handler = call.endpoint.handler
+    def _decode_and_run(self, call: _RunningCall, body: bytes) -> None:
         try:
-            arguments = handler.method.decode_arguments(body)
-        except RpcError as error:
-            self._fail(call, error)
-            return
+            arguments = call.endpoint.handler.method.decode_arguments(body)
         except Exception as error:
             self._fail(call, self._unexpected(call, error))
-            return
+        else:
+            self._run(call, arguments)
+
+    def _run(self, call: _RunningCall, arguments: Any) -> None:
+        handler = call.endpoint.handler
         context = copy_context()
         context.run(CURRENT.set, call.context)
         match handler.style:
@@ -283,6 +289,8 @@ class ServerConnection(Connection):
         self._forget(call)
         if more:
             for part in parts_of(call.id, body):
+                # Each on its way at once: the peer opens one while the next is sealed.
+                self._flush()
                 self._send(part, call.level)
         self._flush_answer()
 

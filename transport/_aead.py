@@ -8,9 +8,11 @@
 T is the transcript's hash, so keys of another handshake fit nothing.  The exchange
 means that a password cracked or a keytab stolen later opens no recorded traffic.
 
-Nonces are four zero bytes and one 64-bit counter for each direction.  Every frame
-advances it, unprotected ones and both keys' alike, and nothing resets it: no nonce is
-ever used twice, and a frame that is dropped, repeated or moved breaks the count.
+Nonces are one 64-bit counter for each direction, and before it in 32 bits how many of
+the frames it counted were unprotected.  Every frame advances the counter, whatever its
+key, and nothing resets it: no nonce is ever used twice, and a frame that is dropped,
+repeated or moved breaks the count.  So does one that is replaced by an unprotected one,
+which the counter alone would not show: that is what the 32 bits are for.
 
 After 2^24 records or 64 GiB the sender ratchets its keys with a REKEY frame, long
 before AES-GCM's bounds (RFC 5116, NIST SP 800-38D section 8.3).
@@ -85,10 +87,11 @@ def _expand(key: bytes, label: bytes) -> bytes:
 class _Direction:
     """The keys and the count of one direction."""
 
-    __slots__ = ("counter", "frames", "keys", "seal", "sign", "total")
+    __slots__ = ("counter", "frames", "keys", "seal", "sign", "total", "unprotected")
 
     def __init__(self, sign: bytes, seal: bytes) -> None:
         self.counter = 0
+        self.unprotected = 0
         self._take(sign, seal)
 
     def _take(self, sign: bytes, seal: bytes) -> None:
@@ -109,11 +112,20 @@ class _Direction:
         return self.frames >= REKEY_FRAMES or self.total >= REKEY_BYTES
 
     def next_nonce(self, size: int) -> bytes:
-        nonce = _NONCE.pack(0, self.counter)
+        """Count a protected frame of `size` plaintext bytes and return its nonce."""
+        nonce = _NONCE.pack(self.unprotected & 0xFFFFFFFF, self.counter)
+        self._count(size)
+        return nonce
+
+    def pass_over(self, size: int) -> None:
+        """Count an unprotected frame."""
+        self.unprotected += 1
+        self._count(size)
+
+    def _count(self, size: int) -> None:
         self.counter += 1
         self.frames += 1
         self.total += size
-        return nonce
 
 
 class AeadSuite:
@@ -162,14 +174,15 @@ class AeadSuite:
     def _protect(self, kind: FrameType, level: Protection, plaintext: bytes) -> bytes:
         out = self._out
         size = len(plaintext)
+        if level == _NONE:
+            out.pass_over(size)
+            return HEADER.pack(kind, level, 0, size) + plaintext
         nonce = out.next_nonce(size)
+        header = HEADER.pack(kind, level, 0, size + _TAG)
         if level == _SEAL:
-            header = HEADER.pack(kind, level, 0, size + _TAG)
             return header + out.seal.encrypt(nonce, plaintext, header)
-        if level == _SIGN:
-            signed = HEADER.pack(kind, level, 0, size + _TAG) + plaintext
-            return signed + out.sign.encrypt(nonce, b"", signed)
-        return HEADER.pack(kind, level, 0, size) + plaintext
+        signed = header + plaintext
+        return signed + out.sign.encrypt(nonce, b"", signed)
 
     def unprotect(self, frame: Frame) -> bytes:
         """Return the plaintext of the next frame."""
@@ -177,21 +190,21 @@ class AeadSuite:
         into = self._in
         if into.worn and kind is not FrameType.REKEY:
             raise RemoteProtocolError("the peer went on past the life of its keys")
-        size = len(body)
-        nonce = into.next_nonce(size if level == _NONE else max(0, size - _TAG))
+        if level == _NONE:
+            into.pass_over(len(body))
+            return bytes(body)
+        nonce = into.next_nonce(max(0, len(body) - _TAG))
         try:
             if level == _SEAL:
                 return into.seal.decrypt(nonce, body, header)
-            if level == _NONE:
-                return body
-            plaintext = body[:-_TAG]
-            into.sign.decrypt(nonce, body[-_TAG:], header + plaintext)
+            signed = b"".join((header, body[:-_TAG]))
+            into.sign.decrypt(nonce, body[-_TAG:], signed)
         except (InvalidTag, ValueError) as error:
             name = Protection(level).name
             raise IntegrityError(
                 f"{kind.name} frame of level {name} fails its check"
             ) from error
-        return plaintext
+        return signed[len(header) :]
 
     def rekey(self, frame: Frame) -> None:
         """Take the peer's next keys, as its REKEY says.

@@ -45,11 +45,12 @@ class MessagesReceived(NamedTuple):
 
     Attributes:
         protection: The level that all of them had on the wire, verified.
-        messages: Each message whole, 1 or more bytes.
+        messages: Each message whole, 1 or more bytes; a long one is a view of the
+            record it came in.
     """
 
     protection: Protection
-    messages: list[bytes]
+    messages: list[bytes | memoryview]
 
 
 @dataclass(frozen=True, slots=True)

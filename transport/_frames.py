@@ -39,19 +39,23 @@ class Frame(NamedTuple):
         kind: What it is for.
         level: 0, 1 or 2: the level its body claims to be protected with.
         header: The eight header bytes.
-        body: All bytes after the header.
+        body: All bytes after the header.  A long one is a view of what was received:
+            copying it would cost as much as opening it.
     """
 
     kind: FrameType
     level: int
     header: bytes
-    body: bytes
+    body: bytes | memoryview
 
     @property
     def encoded(self) -> bytes:
         """The frame's bytes as they stood on the wire."""
         return self.header + self.body
 
+
+_COPIED: Final = 4096
+"""Up to this length a copy of a body costs less than a view of it."""
 
 _TYPES: Final = {int(kind): kind for kind in FrameType}
 
@@ -71,8 +75,8 @@ class FrameDecoder:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        # Either `_data` is an immutable chunk read up to `_offset`, or what is left of
-        # earlier chunks waits in `_partial` for the rest of a frame.
+        # The last chunk, read up to `_offset`; the beginning of a frame that came
+        # before it waits in `_partial`.
         self._data = b""
         self._offset = 0
         self._partial = bytearray()
@@ -84,16 +88,11 @@ class FrameDecoder:
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes of the stream.  Parsing waits for `next_frame`."""
-        if self._partial:
-            self._partial += data
-        elif self._offset == len(self._data):
+        if self._offset == len(self._data):
             self._data = data
-            self._offset = 0
-        else:
-            self._partial += self._data[self._offset :]
-            self._partial += data
-            self._data = b""
-            self._offset = 0
+        else:  # fed on while nobody parses
+            self._data = self._data[self._offset :] + data
+        self._offset = 0
 
     def next_frame(self) -> Frame | None:
         """Return the next whole frame, or None if more bytes are needed.
@@ -105,39 +104,40 @@ class FrameDecoder:
         if self._partial:
             return self._next_of_partial()
         data, start = self._data, self._offset
-        if len(data) - start < 8:
-            self._keep_rest()
-            return None
-        kind, level, length = self._check(data, start)
-        end = start + 8 + length
-        if len(data) < end:
-            self._keep_rest()
-            return None
-        self._offset = end
-        return Frame(kind, level, data[start : start + 8], data[start + 8 : end])
+        available = len(data) - start - 8
+        if available >= 0:
+            kind, level, length = self._check(data, start)
+            if available >= length:
+                body_start = start + 8
+                self._offset = end = body_start + length
+                body: bytes | memoryview
+                if length > _COPIED:
+                    body = memoryview(data)[body_start:end]
+                else:
+                    body = data[body_start:end]
+                return Frame(kind, level, data[start:body_start], body)
+        self._take(len(data))
+        return None
 
-    def _keep_rest(self) -> None:
-        if self._offset < len(self._data):
-            self._partial += self._data[self._offset :]
-        self._data = b""
-        self._offset = 0
+    def _take(self, size: int) -> bool:
+        """Move bytes to the partial frame until it has `size`; return if it does."""
+        start = self._offset
+        end = min(len(self._data), start + size - len(self._partial))
+        self._partial += memoryview(self._data)[start:end]
+        self._offset = end
+        return len(self._partial) == size
 
     def _next_of_partial(self) -> Frame | None:
         partial = self._partial
-        if len(partial) < 8:
+        if len(partial) < 8 and not self._take(8):
             return None
         kind, level, length = self._check(partial, 0)
-        end = 8 + length
-        if len(partial) < end:
+        if not self._take(8 + length):
             return None
+        self._partial = bytearray()
         view = memoryview(partial)
-        frame = Frame(kind, level, bytes(view[:8]), bytes(view[8:end]))
-        rest = bytes(view[end:])
-        view.release()
-        partial.clear()
-        self._data = rest
-        self._offset = 0
-        return frame
+        body = view[8:] if length > _COPIED else bytes(view[8:])
+        return Frame(kind, level, bytes(view[:8]), body)
 
     def _check(self, data: bytes | bytearray, start: int) -> tuple[FrameType, int, int]:
         number, level, reserved, length = HEADER.unpack_from(data, start)

@@ -189,7 +189,7 @@ class Handshake:
             self._awaiting_hello = True
 
     def _receive_answer(self, frame: Frame) -> None:
-        answer = decode_hello(ServerHello, frame.body)
+        answer = decode_hello(ServerHello, bytes(frame.body))
         assert self._hello is not None
         check_choice(self._config, self._hello, answer)
         self._answer = answer
@@ -199,7 +199,7 @@ class Handshake:
     # Server.
 
     def _receive_hello(self, frame: Frame) -> None:
-        hello = decode_hello(ClientHello, frame.body)
+        hello = decode_hello(ClientHello, bytes(frame.body))
         self._hello = hello
         self._answer = choose(self._config, hello)
         self._hello_unanswered = True
@@ -251,12 +251,12 @@ class Handshake:
                 self._transcript.update(frame.encoded)
                 self._count_leg()
                 self._answer_hello()
-                self.steps.append(StepRequired(token=frame.body))
+                self.steps.append(StepRequired(token=bytes(frame.body)))
             case FrameType.FINISHED if self._sent_finished and not self._peer_finished:
                 self._verify_finished(frame)
             case FrameType.REJECT:
                 self.rejected = True
-                raise rejection(frame.body)
+                raise rejection(bytes(frame.body))
             case kind:
                 raise RemoteProtocolError(f"{kind.name} frame at the wrong moment")
 
@@ -332,7 +332,8 @@ class Handshake:
     def _verify_finished(self, frame: Frame) -> None:
         assert self._context is not None
         try:
-            self._context.verify(self._statement(self._role.peer_label), frame.body)
+            statement = self._statement(self._role.peer_label)
+            self._context.verify(statement, bytes(frame.body))
         except Exception as error:
             raise IntegrityError(
                 "FINISHED does not match: the two ends did not see the same handshake"

@@ -16,6 +16,9 @@ from .errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 
 __all__ = ["RunWriter", "split_run"]
 
+_COPIED: Final = 4096
+"""Up to this length a copy of a message costs less than a view of it."""
+
 _LENGTH: Final = Struct(">I")
 _pack_length = _LENGTH.pack
 _read_length = _LENGTH.unpack_from
@@ -112,15 +115,15 @@ class RunWriter:
         )
 
 
-def split_run(plaintext: bytes, limit: int) -> list[bytes]:
-    """Cut the plaintext of a record into its messages.
+def split_run(plaintext: bytes, limit: int) -> list[bytes | memoryview]:
+    """Cut the plaintext of a record into its messages; long ones as views of it.
 
     Raises:
         FrameTooLarge: A message is over `limit`.
         RemoteProtocolError: The run is empty, or ends inside a message.
     """
     end = len(plaintext)
-    messages: list[bytes] = []
+    messages: list[bytes | memoryview] = []
     position = 0
     while position + 4 <= end:
         (size,) = _read_length(plaintext, position)
@@ -132,7 +135,10 @@ def split_run(plaintext: bytes, limit: int) -> list[bytes]:
             if not size:
                 raise RemoteProtocolError("a record holds an empty message")
             raise FrameTooLarge("message in a record", size=size, limit=limit)
-        messages.append(plaintext[start:position])
+        if size > _COPIED:
+            messages.append(memoryview(plaintext)[start:position])
+        else:
+            messages.append(plaintext[start:position])
     if position != end or not messages:
         raise RemoteProtocolError(
             f"a record of {end} bytes does not end with a message"

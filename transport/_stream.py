@@ -159,7 +159,7 @@ class SecureStream(TypedAttributeProvider):
             match session.next_event():
                 case MessagesReceived(protection, messages):
                     self._messages.extend(
-                        Message(data, protection) for data in messages
+                        Message(bytes(data), protection) for data in messages
                     )
                     return
                 case PeerClosed():

@@ -106,7 +106,7 @@ class GssSuite:
 
     def unprotect(self, frame: Frame) -> bytes:
         """Return the plaintext of the next frame."""
-        level, body = frame.level, frame.body
+        level, body = frame.level, bytes(frame.body)
         sequence = self._received
         self._received += 1
         if level == _SEAL:
@@ -131,7 +131,7 @@ class GssSuite:
 
     def _open(self, frame: Frame, sequence: int) -> bytes:
         try:
-            data, encrypted = self._unwrap(frame.body)
+            data, encrypted = self._unwrap(bytes(frame.body))
         except Exception as error:
             raise IntegrityError(f"{_describe(frame)}: bad seal") from error
         if not encrypted:
@@ -183,7 +183,7 @@ class ChannelSuite:
             raise RemoteProtocolError(
                 f"{_describe(frame)}; this connection gives {self.control_level.name}"
             )
-        return frame.body
+        return bytes(frame.body)
 
 
 def _describe(frame: Frame) -> str:

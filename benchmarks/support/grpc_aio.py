@@ -17,8 +17,11 @@ from benchmarks.support.workload import Echo
 
 __all__ = ["connect_grpc", "make_certificate", "serve_grpc"]
 
-_METHOD = "/benchmark.Echo/echo"
 _PAYLOAD = bytes(100)
+_UNLIMITED = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+]
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -55,13 +58,25 @@ async def _echo(request: bytes, context: object) -> bytes:
     return request
 
 
+async def _upload(request: bytes, context: object) -> bytes:
+    return b"%d" % len(request)
+
+
+async def _download(request: bytes, context: object) -> bytes:
+    return bytes(int(request))
+
+
 async def serve_grpc(options: dict[str, str]) -> None:
     """Serve until the process ends; print the address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=_UNLIMITED)
     make: Any = grpc.unary_unary_rpc_method_handler
-    handler: Any = make(_echo)
+    handlers: Any = {
+        "echo": make(_echo),
+        "upload": make(_upload),
+        "download": make(_download),
+    }
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("benchmark.Echo", {"echo": handler}),)
+        (grpc.method_handlers_generic_handler("benchmark.Echo", handlers),)
     )
     key = Path(options["key"]).read_bytes()
     certificate = Path(options["certificate"]).read_bytes()
@@ -82,14 +97,22 @@ async def connect_grpc(
         Path(options["certificate"]).read_bytes()
     )
     # Without its own pool of subchannels, all channels would share one connection.
-    arguments = [("grpc.use_local_subchannel_pool", 1)]
+    arguments = [("grpc.use_local_subchannel_pool", 1), *_UNLIMITED]
     channels = [
         grpc.aio.secure_channel(address, credentials, options=arguments)
         for _ in range(connections)
     ]
     try:
-        calls: list[Any] = [channel.unary_unary(_METHOD) for channel in channels]
-        yield [partial(call, _PAYLOAD, timeout=30.0) for call in calls]
+        name = options.get("call", "echo")
+        payload = {
+            "echo": _PAYLOAD,
+            "upload": bytes(int(options.get("size", "0"))),
+            "download": options.get("size", "0").encode(),
+        }[name]
+        calls: list[Any] = [
+            channel.unary_unary(f"/benchmark.Echo/{name}") for channel in channels
+        ]
+        yield [partial(call, payload, timeout=30.0) for call in calls]
     finally:
         for channel in channels:
             await channel.close()

@@ -1,7 +1,7 @@
 """The product as a subject: an echo of a typed dataclass, at each level."""
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.support.workload import Echo
 from signetrpc.rpc import (
     AccountFile,
+    Channel,
     Keytab,
     Password,
     Protection,
@@ -53,13 +54,54 @@ class EchoService:
         return payload
 
 
+@service("benchmark.Bulk")
+class BulkService:
+    """A large body in one direction."""
+
+    @method(Protection.SEAL)
+    async def upload(self, data: bytes) -> int:
+        return len(data)
+
+    @method(Protection.SEAL)
+    async def download(self, size: int) -> bytes:
+        return bytes(size)
+
+
+class UploadArguments(msgspec.Struct, frozen=True):
+    """What `upload` takes."""
+
+    data: bytes
+
+
+class DownloadArguments(msgspec.Struct, frozen=True):
+    """What `download` takes."""
+
+    size: int
+
+
+_UPLOAD: UnaryMethod[UploadArguments, int] = UnaryMethod(
+    service="benchmark.Bulk",
+    name="upload",
+    protection=Protection.SEAL,
+    arguments=UploadArguments,
+    result=int,
+)
+_DOWNLOAD: UnaryMethod[DownloadArguments, bytes] = UnaryMethod(
+    service="benchmark.Bulk",
+    name="download",
+    protection=Protection.SEAL,
+    arguments=DownloadArguments,
+    result=bytes,
+)
+
+
 class EchoArguments(msgspec.Struct, frozen=True):
     """The arguments of all three."""
 
     payload: Payload
 
 
-_PAYLOAD = Payload("account", 42, bytes(84))
+_ARGUMENTS = EchoArguments(Payload("account", 42, bytes(84)))
 
 
 def _method(level: Protection) -> UnaryMethod[EchoArguments, Payload]:
@@ -79,7 +121,7 @@ async def serve_product(options: dict[str, str]) -> None:
         accept = [AccountFile(options["accounts"])]
     else:
         accept = [Keytab(options["keytab"])]
-    server = Server([EchoService], accept=accept, policy=_policy(options))
+    server = Server([EchoService, BulkService], accept=accept, policy=_policy(options))
     async with anyio.create_task_group() as group:
         print(await group.start(server.serve, "tcp://127.0.0.1:0"), flush=True)
 
@@ -92,8 +134,7 @@ async def connect_product(
     credentials = None
     if options["mechanism"] == "ntlm":
         credentials = Password(r"BENCH\alice", os.environ["BENCH_PASSWORD"])
-    level = Protection[options["level"]]
-    echo = _method(level)
+    echo = _call(options)
     echoes: list[Echo] = []
     async with AsyncExitStack() as stack:
         for _ in range(connections):
@@ -105,9 +146,21 @@ async def connect_product(
                     policy=_policy(options),
                 )
             )
-            arguments = EchoArguments(_PAYLOAD)
-            echoes.append(partial(channel.unary, echo, arguments, timeout=30.0))
+            echoes.append(partial(echo, channel))
         yield echoes
+
+
+def _call(options: dict[str, str]) -> Callable[[Channel], Awaitable[object]]:
+    match options.get("call", "echo"):
+        case "upload":
+            upload = UploadArguments(bytes(int(options["size"])))
+            return lambda channel: channel.unary(_UPLOAD, upload, timeout=30.0)
+        case "download":
+            download = DownloadArguments(int(options["size"]))
+            return lambda channel: channel.unary(_DOWNLOAD, download, timeout=30.0)
+        case _:
+            echo, arguments = _method(Protection[options["level"]]), _ARGUMENTS
+            return lambda channel: channel.unary(echo, arguments, timeout=30.0)
 
 
 def _policy(options: dict[str, str]) -> SecurityPolicy:

@@ -129,6 +129,15 @@ def test_an_injected_unprotected_frame_breaks_the_count() -> None:
         server.unprotect(frame(client.protect(RECORD, SIGN, b"x")))
 
 
+def test_an_unprotected_frame_in_the_place_of_a_protected_one_is_found() -> None:
+    client, server = ends()
+    client.protect(RECORD, SEAL, b"dropped")
+    second = frame(client.protect(RECORD, SEAL, b"second"))
+    assert server.unprotect(frame(b"\x10\x00\x00\x00\x00\x00\x00\x01x")) == b"x"
+    with pytest.raises(IntegrityError):
+        server.unprotect(second)
+
+
 def test_a_sealed_frame_does_not_pass_for_a_signed_one() -> None:
     client, server = ends()
     sealed = frame(client.protect(RECORD, SEAL, b"attack"))
