@@ -44,10 +44,12 @@ DEEDS: dict[str, Callable[[Frame], list[bytes]]] = {
     "repeat": lambda frame: [frame.encoded] * 2,
     "flip first": lambda frame: _flip(frame, 0),
     "flip last": lambda frame: _flip(frame, -1),
-    "cut": lambda frame: [raw(frame.kind, frame.body[:-1], level=frame.level)],
-    "lengthen": lambda frame: [raw(frame.kind, frame.body + b"x", level=frame.level)],
+    "cut": lambda frame: [raw(frame.kind, bytes(frame.body[:-1]), level=frame.level)],
+    "lengthen": lambda frame: [
+        raw(frame.kind, bytes(frame.body) + b"x", level=frame.level)
+    ],
     "empty": lambda frame: [raw(frame.kind, level=frame.level)],
-    "other level": lambda frame: [raw(frame.kind, frame.body, level=2)],
+    "other level": lambda frame: [raw(frame.kind, bytes(frame.body), level=2)],
     "same kind before": lambda frame: [
         raw(frame.kind, b"x", level=frame.level),
         frame.encoded,
@@ -73,7 +75,7 @@ def test_no_frame_can_be_dropped_repeated_or_changed(
     assert_both_fail(pair_of, outcomes, opened=opened)
 
 
-STRANGERS = {
+STRANGERS: dict[str, Callable[[str], bytes]] = {
     "HELLO": lambda suite: hello_of(suite=suite),
     "answer": lambda suite: answer(suite=suite),
     "TOKEN": lambda _: raw(2, b"token"),

@@ -108,7 +108,7 @@ def test_a_finished_that_comes_too_early(suite: str) -> None:
 def test_a_finished_of_another_level(level: Protection, suite: str) -> None:
     def change(frame: Frame) -> list[bytes]:
         if frame.kind is FINISHED:
-            return [raw(3, frame.body, level=level)]
+            return [raw(3, bytes(frame.body), level=level)]
         return pass_on(frame)
 
     client, server = pair(suite=suite)

@@ -1,0 +1,1 @@
+"""Bytes that nobody sent, for whatever reads bytes of strangers."""

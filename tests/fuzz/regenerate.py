@@ -1,0 +1,100 @@
+"""Writes the corpus anew from what true ends say: python -m tests.fuzz.regenerate.
+
+Inputs that a fuzzer found are kept beside these; their names begin with `found-`.
+"""
+
+from signetrpc.rpc._messages import (
+    encode_call,
+    encode_cancel,
+    encode_metadata,
+    encode_reply,
+    encode_status,
+    parts_of,
+)
+from signetrpc.transport._identity import Mechanism
+from signetrpc.transport._security import NegotiationProtocol
+from tests.fuzz.mutation import FOLDER
+from tests.fuzz.targets import exchange, ntlm_challenge
+from tests.support.negotiation import ALICE, initiator
+from tests.support.sessions import SUITES, answer, frames, hello_of
+
+NEGOTIATE = NegotiationProtocol.NEGOTIATE
+
+
+def _envelopes() -> dict[str, bytes]:
+    metadata = encode_metadata((("trace", "1"), ("key-bin", b"\0\xff")))
+    long = b"x" * (64 * 1024 + 100)
+    return {
+        "call": encode_call(1, b"\xabbank/Method", 1.5, metadata, b"\x80"),
+        "call-bare": encode_call(2, b"\xa1m", None, b"\xc0", b"", True),
+        "part": list(parts_of(3, long))[-1],
+        "reply": encode_reply(4, metadata, b"\xc3"),
+        "status": encode_status(5, 3, "no such account", (("a", "b"),)),
+        "cancel": encode_cancel(6),
+    }
+
+
+def _body(frame: bytes) -> bytes:
+    return bytes(frames(frame)[0].body)
+
+
+def _hellos() -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
+    for suite in SUITES:
+        made[f"client-{suite}"] = _body(hello_of(suite=suite))
+        made[f"server-{suite}"] = _body(answer(suite=suite))
+    many = hello_of(features=["f"] * 32, versions=list(range(16)))
+    return made | {"client-many": _body(many)}
+
+
+def _exchanges(*, open_only: bool) -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
+    for first in range(8):
+        suite, legs, initiator = SUITES[first & 1], 2 + (first >> 1 & 1), first & 4
+        stream = exchange(suite, legs).stream(initiator=bool(initiator))
+        parts = [frame for frame in frames(stream) if not open_only or frame.kind >= 16]
+        name = f"{suite}-{legs}-{'client' if initiator else 'server'}"
+        made[name] = bytes((first,)) + b"".join(frame.encoded for frame in parts)
+    return made
+
+
+def _tokens() -> dict[str, bytes]:
+    # Of handshakes long over: well-formed, and worth nothing.
+    made: dict[str, bytes] = {}
+    for number, form in enumerate((NegotiationProtocol.NTLM, NEGOTIATE)):
+        client = initiator(ALICE, form, allowed=frozenset({Mechanism.NTLM}))
+        first = client.step(None) or b""
+        server, challenge = ntlm_challenge(form)
+        answer = client.step(challenge) or b""
+        made[f"{form}-first"] = bytes((number,)) + first
+        made[f"{form}-challenge"] = bytes((number | 2,)) + challenge
+        made[f"{form}-answer"] = bytes((number | 4,)) + answer
+        if last := server.step(answer):
+            made[f"{form}-last"] = bytes((number | 2,)) + last
+    return made
+
+
+def main() -> None:
+    """Write every input."""
+    whole = _exchanges(open_only=False)
+    made = {
+        "envelope": _envelopes(),
+        "hello": _hellos(),
+        "handshake": whole,
+        "tokens": _tokens(),
+        "session": _exchanges(open_only=True),
+        # In chunks of other sizes, each.
+        "frames": {
+            name: bytes((number * 36,)) + stream[1:]
+            for number, (name, stream) in enumerate(whole.items())
+        },
+    }
+    for target, entries in made.items():
+        folder = FOLDER / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in entries.items():
+            (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""A million bytes strings that nobody sent; `scripts/soak` runs them all.
+
+Each target gets its share, by the plain driver, from the corpus in the tree; then
+atheris leads some more by coverage, where it is installed.
+"""
+
+import importlib.util
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.mutation import FOLDER, corpus, inputs
+from tests.fuzz.targets import TARGETS
+from tests.support.scale import scaled
+
+ROOT = Path(__file__).parents[2]
+EACH = 1_000_000 // len(TARGETS) + 1
+
+
+def test_each_target_has_a_corpus() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(TARGETS)
+    for target in TARGETS:
+        assert 4 < len(corpus(target)) < 100
+        assert all(len(data) < 4096 for data in corpus(target))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_only_clean_refusals_come_of_mutations(target: str) -> None:
+    check = TARGETS[target]
+    for number, data in enumerate(inputs(corpus(target), scaled(EACH), seed=7420)):
+        try:
+            check(data)
+        except Exception as error:
+            error.add_note(f"input {number} of {target}: {data.hex()}")
+            raise
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_input_makes_much_be_held(target: str) -> None:
+    check, seeds = TARGETS[target], corpus(target)
+    for data in seeds:  # what is made once is made
+        check(data)
+    tracemalloc.start()
+    try:
+        for data in inputs(seeds, 300, seed=1):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            check(data)
+            _, peak = tracemalloc.get_traced_memory()
+            # An input has 8 KiB at most, and a HELLO of that size the more objects.
+            assert peak - before < 1 << 20, data.hex()
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_only_clean_refusals_come_where_coverage_leads(
+    target: str, tmp_path: Path
+) -> None:
+    if importlib.util.find_spec("atheris") is None:
+        pytest.skip("needs the Python package atheris")
+    command = [sys.executable, "-m", "tests.fuzz.harness", target]
+    options = [f"-runs={scaled(50_000)}", "-seed=7420", "-max_len=4096"]
+    done = subprocess.run(
+        [*command, *options, f"-artifact_prefix={tmp_path}/", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert f"Done {scaled(50_000)} runs" in done.stdout
