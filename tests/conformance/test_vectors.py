@@ -168,6 +168,7 @@ class _AeadReader(_GssReader):
 
     def __init__(self, vector: Vector) -> None:
         super().__init__(vector)
+        self._unprotected = {"client": 0, "server": 0}
         listed = vector["schedule"]
         self._keys = {
             (by, level): bytes.fromhex(listed[f"{way} {level}"])
@@ -179,9 +180,10 @@ class _AeadReader(_GssReader):
         header, body = encoded[:8], encoded[8:]
         _, level, reserved, length = unpack(">BBHI", header)
         assert (reserved, length) == (0, len(body))
-        nonce = pack(">IQ", 0, self._counted[by])
+        nonce = pack(">IQ", self._unprotected[by], self._counted[by])
         self._counted[by] += 1
         if level == 0:
+            self._unprotected[by] += 1
             return body
         if level == 2:
             seal = AESGCM(self._keys[by, "seal"])
