@@ -225,7 +225,9 @@ def rejection(body: bytes) -> TransportError:
         case RejectCode.TIMEOUT:
             return HandshakeTimeout(_SAID + "it took too long")
         case RejectCode.BUSY:
-            return HandshakeError(_SAID + "it has as many connections as it allows")
+            return HandshakeError(
+                _SAID + "it is busy, or has seen too many failures from here"
+            )
         case _:
             return RemoteProtocolError(_SAID + "it could not understand this end")
 

@@ -36,6 +36,9 @@ __all__ = ["Listener", "listen", "listen_with"]
 _log: Final = logging.getLogger("signetrpc.transport")
 
 _DEFAULT_POLICY: Final = SecurityPolicy()
+_MOST_TURNED_AWAY: Final = 64
+"""So many at once are told why they are refused.  More are just closed."""
+
 _BUSY: Final = encode_frame(FrameType.REJECT, 0, bytes((RejectCode.BUSY,)))
 
 
@@ -56,6 +59,7 @@ class Listener:
         self._address = address
         self._acceptor = acceptor
         self._door = Door(door)
+        self._turning_away = 0
 
     @property
     def address(self) -> Address:
@@ -105,7 +109,11 @@ class Listener:
             refusal = self._door.refusal(peer, anyio.current_time())
             if refusal is not None:
                 _log.warning("refused a connection of %s: %s", peer or "unix", refusal)
-                _turn_away(sock)
+                if self._turning_away < _MOST_TURNED_AWAY:
+                    self._turning_away += 1
+                    loop.spawn(self._turn_away(sock))
+                else:
+                    sock.close()
                 return
             self._door.enter(peer)
             loop.spawn(self._connection(sock, peer, handler))
@@ -144,6 +152,17 @@ class Listener:
             link.pipe.abort()
             self._door.leave(peer)
 
+    async def _turn_away(self, sock: socket.socket) -> None:
+        """Say why and close, once the peer has had a moment to read it."""
+        try:
+            pipe = await pipe_over(sock)
+            pipe.write(_BUSY)
+            await pipe.aclose()
+        except OSError:
+            pass  # it is gone already
+        finally:
+            self._turning_away -= 1
+
     def close(self) -> None:
         """Stop listening.  Connections that exist go on."""
         for sock in self._sockets:
@@ -175,18 +194,6 @@ def _peer_host(sock: socket.socket) -> str:
         return ""
     host: str = sock.getpeername()[0]
     return host
-
-
-def _turn_away(sock: socket.socket) -> None:
-    """Say why, if the socket takes it at once, and close."""
-    try:
-        sock.setblocking(False)
-        sock.send(_BUSY)
-        sock.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # it will see the connection close
-    finally:
-        sock.close()
 
 
 async def listen(

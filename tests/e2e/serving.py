@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from signetrpc.rpc import (
     AccountFile,
+    DoorLimits,
     Keytab,
     Mechanism,
     Protection,
@@ -65,7 +66,14 @@ def _accept(options: Options) -> list[ServerCredentials]:
 
 async def _serve(options: Options) -> None:
     given: dict[str, Any] = options.get("server", {}).copy()
-    server = Server([Trial], accept=_accept(options), policy=_policy(options), **given)
+    server = Server(
+        [Trial],
+        accept=_accept(options),
+        policy=_policy(options),
+        # The tests are one address whose handshakes fail all the time.
+        door=DoorLimits(failures=1_000_000),
+        **given,
+    )
     async with anyio.create_task_group() as group:
         target = options.get("target", "tcp://127.0.0.1:0")
         print(await group.start(server.serve, target), flush=True)

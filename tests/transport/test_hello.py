@@ -284,7 +284,7 @@ SAID: dict[int, tuple[type[TransportError], str]] = {
     7: (AuthenticationFailed, "the clocks of the two machines differ too much"),
     8: (AuthenticationFailed, "the ticket has expired"),
     9: (HandshakeTimeout, "it took too long"),
-    10: (HandshakeError, "it has as many connections as it allows"),
+    10: (HandshakeError, "it is busy, or has seen too many failures from here"),
 }
 
 
