@@ -84,6 +84,7 @@ class Trial:
         self._released: defaultdict[str, threading.Event]
         self._released = defaultdict(threading.Event)
         self._blocked = 0
+        self._ran = 0
 
     # An echo at each level.
 
@@ -180,6 +181,7 @@ class Trial:
     def block(self, key: str) -> int:
         """Block a thread until `release`; return how many were blocked with it."""
         self._blocked += 1
+        self._ran += 1
         try:
             self._released[key].wait()
             return self._blocked
@@ -198,6 +200,11 @@ class Trial:
     @method
     async def blocked(self) -> int:
         return self._blocked
+
+    @method
+    async def ran(self) -> int:
+        """Return how often `block` has run."""
+        return self._ran
 
     # Bodies.
 
