@@ -24,6 +24,7 @@ from ._codec import Body
 from ._connection import Connection
 from ._messages import (
     PART_BYTES,
+    GoAway,
     Message,
     Part,
     Reply,
@@ -97,6 +98,7 @@ class ClientConnection(Connection):
         """True if a call can be started here."""
         return (
             self._ended is None
+            and not self._retired
             and self._next_id <= _LAST_CALL_ID
             and not self._session.exhausted
         )
@@ -200,6 +202,9 @@ class ClientConnection(Connection):
         return call
 
     def _receive(self, message: Message, level: Protection) -> None:
+        if isinstance(message, GoAway):
+            self.retire()
+            return
         if not isinstance(message, Reply | Part | Status):
             raise RemoteProtocolError(f"{type(message).__name__} from a server")
         call_id = message.id

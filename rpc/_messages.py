@@ -5,6 +5,7 @@
     REPLY  [5, id, trailers | nil, more, body]      status OK and the result of a call
     STATUS [6, id, code, message, trailers | nil]   any other end of a call
     CANCEL [7, id]
+    GOAWAY [12, drain_ms]                           no new calls on this connection
 
 A body is itself one msgpack value, carried as `bin`, so that a relay passes it on
 without looking.  `more` says that PARTs of the same call follow with its rest.
@@ -30,6 +31,7 @@ __all__ = [
     "PART_BYTES",
     "Call",
     "Cancel",
+    "GoAway",
     "Message",
     "Part",
     "Reply",
@@ -37,6 +39,7 @@ __all__ = [
     "decode_message",
     "encode_call",
     "encode_cancel",
+    "encode_go_away",
     "encode_metadata",
     "encode_reply",
     "encode_status",
@@ -99,7 +102,13 @@ class Cancel(_Message, tag=7, gc=False):
     id: CallId
 
 
-Message = Call | Part | Reply | Status | Cancel
+class GoAway(_Message, tag=12, gc=False):
+    """The server will close: make new calls on another connection."""
+
+    drain_ms: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+
+
+Message = Call | Part | Reply | Status | Cancel | GoAway
 
 _decode: Callable[[bytes | memoryview], Message] = msgspec.msgpack.Decoder(
     Message
@@ -210,6 +219,11 @@ def encode_status(
 def encode_cancel(call_id: int) -> bytes:
     """Return a CANCEL."""
     return _encode(Cancel(call_id))
+
+
+def encode_go_away(drain_seconds: float) -> bytes:
+    """Return a GOAWAY; calls are still answered for so many seconds."""
+    return _encode(GoAway(int(drain_seconds * 1000)))
 
 
 def parts_of(call_id: int, body: bytes) -> Iterator[bytes]:

@@ -20,7 +20,8 @@ from signetrpc.transport._loops import open_loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
 from ._decorators import service_definition
-from ._server_connection import Endpoint, ServerConnection, Serving
+from ._server_connection import ServerConnection
+from ._serving import Endpoint, Serving
 from .errors import SchemaError
 
 __all__ = ["Server"]

@@ -6,10 +6,7 @@ the CALL.  Nothing of a call below its method's level runs.
 """
 
 import logging
-import math
-from collections.abc import Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -18,74 +15,42 @@ import anyio.to_thread
 
 from signetrpc.transport import (
     ANONYMOUS,
+    ConnectionClosed,
     FrameTooLarge,
     Protection,
     RemoteProtocolError,
     TransportError,
 )
 from signetrpc.transport._driver import Link
-from signetrpc.transport._loops import Loop, Task
+from signetrpc.transport._loops import Loop, Timer
 
-from ._assembly import Assemblies, Buffers, check_size
+from ._assembly import Assemblies, check_size
 from ._connection import Connection
 from ._context import CURRENT, CallContext
-from ._handlers import BoundHandler, Handler, HandlerStyle
+from ._handlers import BoundHandler, HandlerStyle
 from ._messages import (
     PART_BYTES,
     Call,
     Cancel,
     Message,
     Part,
+    encode_go_away,
     encode_metadata,
     encode_reply,
     encode_status,
     parts_of,
 )
 from ._metadata import Metadata, metadata
+from ._serving import RunningCall, Serving
 from ._status import StatusCode
 from .errors import DeadlineExceeded, RpcError
 
-__all__ = ["Endpoint", "ServerConnection", "Serving"]
+__all__ = ["DRAIN_SECONDS", "ServerConnection"]
+
+DRAIN_SECONDS: Final = 30.0
+"""How long calls are still answered on a connection whose lifetime is over."""
 
 _log: Final = logging.getLogger("signetrpc.rpc")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A method bound to the object that serves it."""
-
-    handler: Handler
-    function: BoundHandler
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """What all connections of a server share."""
-
-    endpoints: Mapping[str, Endpoint]
-    max_body_bytes: int
-    max_calls: int
-    buffers: Buffers
-    threads: anyio.CapacityLimiter
-    counted: anyio.CapacityLimiter = field(
-        default_factory=lambda: anyio.CapacityLimiter(math.inf)
-    )
-    """For threads that `threads` counts already."""
-
-
-class _RunningCall:
-    """A call that has arrived and not ended."""
-
-    __slots__ = ("context", "endpoint", "id", "level", "task")
-
-    def __init__(
-        self, call_id: int, level: Protection, endpoint: Endpoint, context: CallContext
-    ) -> None:
-        self.id = call_id
-        self.level = level
-        self.endpoint = endpoint
-        self.context = context
-        self.task: Task | None = None
 
 
 class ServerConnection(Connection):
@@ -94,12 +59,16 @@ class ServerConnection(Connection):
     def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
         super().__init__(loop, link)
         self._serving = serving
-        self._calls: dict[int, _RunningCall] = {}
+        self._calls: dict[int, RunningCall] = {}
         self._last_id = 0
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
         )
         self._peer = self.established.peer
+        self._retiring = False
+        self._lifetime: Timer | None = None
+        if link.ends_at is not None:
+            self._lifetime = loop.call_at(link.ends_at, self.retire)
 
     # Messages.
 
@@ -168,7 +137,7 @@ class ServerConnection(Connection):
             deadline=deadline,
             time=now,
         )
-        call = _RunningCall(call_id, level, endpoint, context)
+        call = RunningCall(call_id, level, endpoint, context)
         self._calls[call_id] = call
         if deadline is not None:
             self._set_deadline(call_id, deadline)
@@ -177,13 +146,13 @@ class ServerConnection(Connection):
         else:
             self._decode_and_run(call, message.body)
 
-    def _receive_part(self, call: _RunningCall, message: Part) -> None:
+    def _receive_part(self, call: RunningCall, message: Part) -> None:
         if call.id not in self._assemblies:
             raise RemoteProtocolError(f"a part after the arguments of call {call.id}")
         self._assemble(call, message.chunk, message.more)
 
     def _assemble(
-        self, call: _RunningCall, piece: bytes | memoryview, more: bool
+        self, call: RunningCall, piece: bytes | memoryview, more: bool
     ) -> None:
         decode = call.endpoint.handler.method.decode_arguments
         try:
@@ -198,7 +167,7 @@ class ServerConnection(Connection):
 
     # Running.
 
-    def _decode_and_run(self, call: _RunningCall, body: bytes) -> None:
+    def _decode_and_run(self, call: RunningCall, body: bytes) -> None:
         try:
             arguments = call.endpoint.handler.method.decode_arguments(body)
         except Exception as error:
@@ -206,7 +175,7 @@ class ServerConnection(Connection):
         else:
             self._run(call, arguments)
 
-    def _run(self, call: _RunningCall, arguments: Any) -> None:
+    def _run(self, call: RunningCall, arguments: Any) -> None:
         handler = call.endpoint.handler
         context = copy_context()
         context.run(CURRENT.set, call.context)
@@ -226,7 +195,7 @@ class ServerConnection(Connection):
                 call.task = self._loop.spawn(answer, context)
 
     async def _await(
-        self, call: _RunningCall, function: BoundHandler, arguments: Any
+        self, call: RunningCall, function: BoundHandler, arguments: Any
     ) -> None:
         try:
             result = await function(arguments)
@@ -240,7 +209,7 @@ class ServerConnection(Connection):
                 # because the server stops.
                 self._fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
 
-    async def _in_thread(self, call: _RunningCall, arguments: Any) -> Any:
+    async def _in_thread(self, call: RunningCall, arguments: Any) -> Any:
         serving = self._serving
         async with serving.threads:
             # Not cancelled from here on: a thread cannot be, and must stay counted.
@@ -250,7 +219,7 @@ class ServerConnection(Connection):
                 call.endpoint.function, arguments, limiter=serving.counted
             )
 
-    def _unexpected(self, call: _RunningCall, error: Exception) -> RpcError:
+    def _unexpected(self, call: RunningCall, error: Exception) -> RpcError:
         """Return what the caller learns of an exception."""
         if isinstance(error, RpcError):
             return error
@@ -264,7 +233,7 @@ class ServerConnection(Connection):
 
     # Answering.
 
-    def _reply(self, call: _RunningCall, result: Any) -> None:
+    def _reply(self, call: RunningCall, result: Any) -> None:
         if call.id not in self._calls:
             return  # cancelled, or out of time
         try:
@@ -294,7 +263,7 @@ class ServerConnection(Connection):
                 self._send(part, call.level)
         self._flush_answer()
 
-    def _fail(self, call: _RunningCall, error: RpcError) -> None:
+    def _fail(self, call: RunningCall, error: RpcError) -> None:
         if call.id in self._calls:
             self._forget(call)
             self._refuse(call.id, call.level, error, call.context.trailers)
@@ -333,6 +302,8 @@ class ServerConnection(Connection):
 
     def _flush(self) -> None:
         super()._flush()
+        if self._session.exhausted:
+            self.retire()
         if self._pipe.congested and not self._draining:
             # A client that does not read its answers is not read from.
             self._draining = True
@@ -350,11 +321,11 @@ class ServerConnection(Connection):
 
     # Ending.
 
-    def _forget(self, call: _RunningCall) -> None:
+    def _forget(self, call: RunningCall) -> None:
         del self._calls[call.id]
         self._deadlines.discard(call.id)
 
-    def _stop(self, call: _RunningCall) -> None:
+    def _stop(self, call: RunningCall) -> None:
         self._forget(call)
         self._assemblies.discard(call.id)
         if call.task is not None:
@@ -368,6 +339,27 @@ class ServerConnection(Connection):
             if call.task is not None:
                 call.task.cancel()
 
+    def retire(self) -> None:
+        """Tell the client to go elsewhere; close when it has, or after a while.
+
+        Called at the end of the caller's identity or of the session's keys.
+        """
+        if self._retiring or self._ended is not None:
+            return
+        self._retiring = True
+        if self._lifetime is not None:
+            self._lifetime.cancel()
+        self._send(encode_go_away(DRAIN_SECONDS), self.established.minimum)
+        when = self._loop.time() + DRAIN_SECONDS
+        self._lifetime = self._loop.call_at(when, self._drained)
+        self._flush_soon()
+
+    def _drained(self) -> None:
+        cause = "its lifetime is over, and the time to finish calls too"
+        self._end(ConnectionClosed(cause, clean=True))
+
     def _lost(self, error: TransportError) -> None:
+        if self._lifetime is not None:
+            self._lifetime.cancel()
         for call in list(self._calls.values()):
             self._stop(call)

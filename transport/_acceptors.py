@@ -13,7 +13,7 @@ from ._addresses import Address
 from ._agreement import BINDING
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._credentials import ServerCredentials
-from ._driver import Link, close_on_failure, shake_hands
+from ._driver import Link, close_on_failure, lifetime_end, shake_hands
 from ._hello import ClientHello
 from ._negotiate import AcceptorFactory
 from ._pipes import Pipe
@@ -99,7 +99,7 @@ class PlainAcceptor(Acceptor):
         )
         session = Session(config, initiator=False, now=start)
         await shake_hands(pipe, session)
-        return Link(pipe, session)
+        return Link(pipe, session, lifetime_end(session, self._policy))
 
 
 class TlsAcceptor(Acceptor):
@@ -131,7 +131,7 @@ class TlsAcceptor(Acceptor):
         )
         session = Session(config, initiator=False, now=start)
         await shake_hands(secured.pipe, session)
-        return Link(secured.pipe, session)
+        return Link(secured.pipe, session, lifetime_end(session, self._policy))
 
 
 class NegotiateAcceptor(Acceptor):
@@ -190,4 +190,4 @@ class NegotiateAcceptor(Acceptor):
 
         session = Session(config, initiator=False, context=context, now=start)
         await shake_hands(pipe, session)
-        return Link(pipe, session)
+        return Link(pipe, session, lifetime_end(session, self._policy))

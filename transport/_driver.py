@@ -1,5 +1,6 @@
 """Drives a session's handshake over a pipe."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from anyio.lowlevel import RunVar
 
 from ._events import Established, StepRequired
 from ._pipes import Pipe
+from ._security import SecurityPolicy
 from ._session import Session
 from .errors import TransportError
 
-__all__ = ["Link", "close_on_failure", "shake_hands"]
+__all__ = ["Link", "close_on_failure", "lifetime_end", "shake_hands"]
 
 _STEP_THREADS: Final = 32
 """Steps that may wait for a KDC at once, per event loop."""
@@ -33,10 +35,31 @@ def _step_limiter() -> anyio.CapacityLimiter:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An open session and the pipe it runs over."""
+    """An open session and the pipe it runs over.
+
+    Attributes:
+        pipe: Owned by whoever has the link.
+        session: In state OPEN.
+        ends_at: When the session's lifetime is over, by anyio's clock; set by
+            acceptors, because it is the server that has to see to it.
+    """
 
     pipe: Pipe
     session: Session
+    ends_at: float | None = None
+
+
+def lifetime_end(session: Session, policy: SecurityPolicy) -> float:
+    """Return when a session has to end, by anyio's clock.
+
+    A mechanism goes on protecting messages after its ticket's end, so somebody has to
+    look at the clock.
+    """
+    seconds = policy.max_lifetime_seconds
+    expires_at = session.peer.expires_at
+    if expires_at is not None:
+        seconds = min(seconds, expires_at - time.time())
+    return anyio.current_time() + seconds
 
 
 @asynccontextmanager

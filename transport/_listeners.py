@@ -84,7 +84,10 @@ class Listener:
         """
 
         async def handle(link: Link) -> None:
-            async with SecureStream(link.pipe, link.session, protection) as stream:
+            stream = SecureStream(
+                link.pipe, link.session, protection, ends_at=link.ends_at
+            )
+            async with stream:
                 await handler(stream)
 
         async with open_loop() as loop:

@@ -52,8 +52,23 @@ class SecureStreamAttribute(TypedAttributeSet):
 class SecureStream(TypedAttributeProvider):
     """A session over a byte pipe.  Made by `wrap`, or by connectors and listeners."""
 
-    def __init__(self, pipe: Pipe, session: Session, default: Protection) -> None:
-        """Take over a session that is open.  Use `wrap` otherwise."""
+    def __init__(
+        self,
+        pipe: Pipe,
+        session: Session,
+        default: Protection,
+        *,
+        ends_at: float | None = None,
+    ) -> None:
+        """Take over a session that is open.  Use `wrap` otherwise.
+
+        Args:
+            pipe: What it runs over.
+            session: In state OPEN.
+            default: The level of messages that name none.
+            ends_at: When its lifetime is over, by anyio's clock; None for never.
+        """
+        self._ends_at = ends_at
         self._pipe = pipe
         self._session = session
         self._default = max(default, session.established.minimum)
@@ -115,6 +130,7 @@ class SecureStream(TypedAttributeProvider):
                 is closed.
             ConnectionClosed: The connection broke.
         """
+        self._check_lifetime()
         level = self._default if protection is None else protection
         self._session.send(data, level)
         # No await between sealing and handing over: the peer counts.
@@ -167,12 +183,27 @@ class SecureStream(TypedAttributeProvider):
                 case None if self._closing:
                     raise ConnectionClosed("closed by this end", clean=True)
                 case None:
-                    if data := await self._pipe.receive():
+                    if data := await self._receive_bytes():
                         session.receive_data(data)
                     else:
                         session.receive_eof()
                 case event:
                     raise AssertionError(f"{event} after the handshake")
+
+    async def _receive_bytes(self) -> bytes:
+        if self._ends_at is None:
+            return await self._pipe.receive()
+        with anyio.move_on_after(self._ends_at - anyio.current_time()):
+            return await self._pipe.receive()
+        self._check_lifetime()
+        return await self._pipe.receive()
+
+    def _check_lifetime(self) -> None:
+        if self._ends_at is not None and anyio.current_time() >= self._ends_at:
+            raise ConnectionClosed(
+                f"the session's lifetime is over: {self.peer} must log in again",
+                clean=True,
+            )
 
     async def aclose(self) -> None:
         """Send CLOSE after all messages, and close.  Closing twice is harmless."""

@@ -7,8 +7,6 @@ import msgspec
 import pytest
 
 from signetrpc.rpc import (
-    AccountFile,
-    Password,
     Protection,
     RpcError,
     SecurityPolicy,
@@ -60,19 +58,11 @@ def declared(name: str) -> UnaryMethod[Nothing, int]:
 NOW, NEVER = declared("now"), declared("never")
 
 
-def accounts(tmp_path: Path) -> AccountFile:
-    return account_file(tmp_path)
-
-
-def credentials() -> Password:
-    return ALICE
-
-
 async def test_a_channel_goes_on_over_another_connection(tmp_path: Path) -> None:
-    server = Server([Lifetime], accept=[accounts(tmp_path)], policy=SHORT)
+    server = Server([Lifetime], accept=[account_file(tmp_path)], policy=SHORT)
     async with anyio.create_task_group() as group:
         address = await group.start(server.serve, "tcp://127.0.0.1:0")
-        async with connect(address, credentials=credentials()) as channel:
+        async with connect(address, credentials=ALICE) as channel:
             first = await channel.open()
             with anyio.fail_after(PATIENCE):
                 # GOAWAY retires the first connection; no call notices.
@@ -88,10 +78,10 @@ async def test_calls_under_way_have_a_while_and_then_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_side, "DRAIN_SECONDS", 0.2)
-    server = Server([Lifetime], accept=[accounts(tmp_path)], policy=SHORT)
+    server = Server([Lifetime], accept=[account_file(tmp_path)], policy=SHORT)
     async with anyio.create_task_group() as group:
         address = await group.start(server.serve, "tcp://127.0.0.1:0")
-        async with connect(address, credentials=credentials()) as channel:
+        async with connect(address, credentials=ALICE) as channel:
             with pytest.raises(RpcError) as caught:
                 await channel.unary(NEVER, Nothing(), timeout=PATIENCE)
         assert caught.value.status is StatusCode.UNAVAILABLE
@@ -110,14 +100,14 @@ async def test_a_stream_ends_at_its_server(tmp_path: Path) -> None:
             with pytest.raises(ConnectionClosed, match="lifetime is over"):
                 await stream.send(b"too late")
 
-    accept = [accounts(tmp_path)]
+    accept = [account_file(tmp_path)]
     async with (
         await listen("tcp://127.0.0.1:0", accept=accept, policy=SHORT) as listener,
         anyio.create_task_group() as group,
     ):
         group.start_soon(listener.serve, handler)
         target = str(listener.address)
-        async with await connect_stream(target, credentials=credentials()) as stream:
+        async with await connect_stream(target, credentials=ALICE) as stream:
             await stream.send(b"in time")
             with anyio.fail_after(PATIENCE), pytest.raises(ConnectionClosed) as caught:
                 await stream.receive()
