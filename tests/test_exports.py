@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 PUBLIC: dict[str, set[str]] = {
     "signetrpc.idl": set(),
+    "signetrpc.idl.cli": {"main"},
     "signetrpc.rpc": {
         "AccountFile",
         "AuthenticationFailed",

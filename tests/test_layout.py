@@ -31,6 +31,7 @@ OUTSIDE_WORLD = {"asyncio", "trio", "socket", "subprocess", "threading", "time"}
 SHELLS = (
     "transport/_loops*.py",
     "transport/_pipes*.py",
+    "transport/_driver.py",
     "transport/_sockets.py",
     "transport/_connectors.py",
     "transport/_stream.py",
