@@ -1,7 +1,7 @@
 """Tickets as a domain controller makes them: with a PAC, and large."""
 
-import gssapi
-import gssapi.raw
+from typing import TYPE_CHECKING
+
 import pytest
 
 from signetrpc.transport import (
@@ -12,17 +12,21 @@ from signetrpc.transport import (
     TicketCache,
 )
 from signetrpc.transport._negotiate import AcceptorFactory
-from signetrpc.transport._negotiate_kerberos import KerberosAcceptor
 from tests.ad.domain import KERBEROS_ONLY
 from tests.support.negotiation import KERBEROS, admit, exchange, initiator
 from tests.support.samba import OTHER_SERVICE, REALM, SERVICE, DomainController
+
+if TYPE_CHECKING:
+    import gssapi.raw
 
 FORMS = [NegotiationProtocol.KERBEROS, NegotiationProtocol.NEGOTIATE]
 ONLY_KERBEROS = frozenset({KERBEROS})
 _LOGON_INFO = b"urn:mspac:logon-info"
 
 
-def _initiator(context: gssapi.SecurityContext) -> gssapi.raw.Name | None:
+def _initiator(context: "gssapi.SecurityContext") -> "gssapi.raw.Name | None":
+    import gssapi.raw
+
     return gssapi.raw.inquire_context(context).initiator_name  # pyright: ignore
 
 
@@ -59,6 +63,10 @@ def test_both_ends_report_all_there_is(
 
 def test_the_ticket_has_a_pac(dc: DomainController) -> None:
     """The libraries checked it: it is there, and authentic."""
+    import gssapi.raw
+
+    from signetrpc.transport._negotiate_kerberos import KerberosAcceptor
+
     server = KerberosAcceptor(Keytab(dc.keytab_file), frozenset()).context()
     server.step(_first_token(dc, "grace"))
     name = _initiator(vars(server)["_context"])

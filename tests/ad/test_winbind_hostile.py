@@ -5,7 +5,6 @@ Where gss-ntlmssp by itself lets the client in, a test shows that first.
 
 from pathlib import Path
 
-import gssapi.raw
 import pytest
 import spnego
 from spnego import ContextReq
@@ -29,7 +28,6 @@ from signetrpc.transport import (
 )
 from signetrpc.transport._negotiate import AcceptorFactory
 from signetrpc.transport._negotiate_ntlm import NtlmContext
-from signetrpc.transport._negotiate_winbind import WinbindAcceptor
 from signetrpc.transport._negotiate_winbind_tokens import read_authenticate
 from tests.ad.domain import password
 from tests.ad.logons import ALICE, Bare, acceptor, client_of, last_message, refusal
@@ -212,12 +210,14 @@ def test_a_withheld_session_key(
     def inquire(*_: object) -> list[bytes]:
         return [key]
 
-    monkeypatch.setattr(gssapi.raw, "inquire_sec_context_by_oid", inquire)
+    monkeypatch.setattr("gssapi.raw.inquire_sec_context_by_oid", inquire)
     with pytest.raises(AuthenticationFailed, match="gave no session key"):
         server.step(answer)
 
 
 def test_the_integrity_code_is_computed_here_too(dc: DomainController) -> None:
+    from signetrpc.transport._negotiate_winbind import WinbindAcceptor
+
     server = WinbindAcceptor().context()
     client = NtlmContext(password=ALICE)
     answer = client.step(server.step(client.step()))
