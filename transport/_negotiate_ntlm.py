@@ -158,7 +158,7 @@ class NtlmContext(NTLMProxy):
                 "the channel bindings do not match", reason=FailureReason.NOT_PROVEN
             ) from error
         except SpnegoError as error:
-            _log.info(
+            _log.warning(
                 "NTLM logon of %r in domain %r refused: %s",
                 message.user_name,
                 message.domain_name,
