@@ -164,7 +164,8 @@ class _ClientModule:
             options.append("kw_only=True")
         options.extend(rename_option([each.name for each in method.parameters]))
         fields = self._fields(
-            FieldDefinition(name=each.name, type=each.type) for each in method.parameters
+            FieldDefinition(name=each.name, type=each.type)
+            for each in method.parameters
         )
         name = self._arguments[schema.name, method.name]
         return _class(name, options, "", fields or "pass")

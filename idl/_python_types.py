@@ -47,6 +47,7 @@ _IMPORTED = {
 _MAX_TYPE_CHARACTERS = 48
 # Longer values are written one part to a line.
 _MAX_VALUE_CHARACTERS = 60
+_MAX_SINGLE_CHARACTERS = 30
 
 
 class PythonTypes:
@@ -162,10 +163,10 @@ class PythonTypes:
                 return self.value(value, next(fitting))
             case VariadicTupleType(item=item):
                 many = cast("tuple[PlainValue, ...]", value)
-                return _tuple([self.value(each, item) for each in many])
+                return self._tuple([self.value(each, item) for each in many])
             case TupleType(items=items):
                 pairs = zip(cast("tuple[PlainValue, ...]", value), items, strict=True)
-                return _tuple([self.value(each, item) for each, item in pairs])
+                return self._tuple([self.value(each, item) for each, item in pairs])
             # Of these there are empty ones only.
             case ListType():
                 return "[]"
@@ -180,7 +181,7 @@ class PythonTypes:
         if scalar is Scalar.FLOAT:
             number = cast("float", value)
             if math.isfinite(number):
-                return repr(number)
+                return repr(number).replace("e+", "e")  # as the formatter has it
             return f'{self._names.builtin("float")}("{number}")'
         if scalar is Scalar.STRING:
             return quoted(cast("str", value))
@@ -195,6 +196,14 @@ class PythonTypes:
         if scalar is Scalar.TIMESTAMP or scalar is Scalar.DATE:
             return f'{name}.fromisoformat("{value}")'
         return _open_if_long(f"{name}(", [f'"{value}"'], ")")
+
+    def _tuple(self, items: list[str]) -> str:
+        if len(items) != 1:
+            return _open_if_long("(", items, ")")
+        # The comma of a single item does not keep its tuple broken as others do.
+        (item,) = items
+        long = len(item) > _MAX_SINGLE_CHARACTERS or "\n" in item
+        return f"({self.named_value(item) if long else item},)"
 
     def _member(self, value: PlainValue, name: str) -> str:
         definition = self._definitions[name]
@@ -226,12 +235,6 @@ _PLAIN: dict[Scalar, type[object]] = {
     Scalar.BOOL: bool,
     Scalar.NONE: type(None),
 }
-
-
-def _tuple(items: list[str]) -> str:
-    if len(items) == 1:
-        return f"({items[0]},)"
-    return _open_if_long("(", items, ")")
 
 
 def _open_if_long(before: str, parts: list[str], after: str) -> str:

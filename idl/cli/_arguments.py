@@ -120,7 +120,10 @@ def _value(name: str, text: str, type_: Any, *, plain: bool) -> object:
     except msgspec.ValidationError as error:
         fail(f"argument {name}: {str(error).replace('`', '')}")
     except msgspec.DecodeError as error:
-        fail(f"argument {name} is not JSON: {error}", hint="quote it for the shell: '...'")
+        fail(
+            f"argument {name} is not JSON: {error}",
+            hint="quote it for the shell: '...'",
+        )
 
 
 def _is_plain(node: TypeNode, schema: ServiceSchema) -> bool:

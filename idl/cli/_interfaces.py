@@ -30,7 +30,9 @@ def load_class(target: str) -> type[object]:
     """
     name, colon, path = target.partition(":")
     if not (name and colon and path):
-        fail(f"{target!r} names no class", hint="write module:Class, like bank:Accounts")
+        fail(
+            f"{target!r} names no class", hint="write module:Class, like bank:Accounts"
+        )
     module = _module(name)
     found: object = module
     for part in path.split("."):

@@ -65,9 +65,7 @@ def serve(
             help="Accept Kerberos for this principal only, like host/server.example.",
         ),
     ] = None,
-    backend: Annotated[
-        Backend, typer.Option(help="The event loop.")
-    ] = Backend.ASYNCIO,
+    backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
 ) -> None:
     """Serve one or more service classes until interrupted.
 

@@ -47,7 +47,7 @@ APART = [Scalar.INT, Scalar.FLOAT, Scalar.BOOL, Scalar.STRING]
 DOCS = st.sampled_from(["", "One line.", "One line.\n\nMore:\n    deep.", 'A "\\" x'])
 DEFAULTS: dict[Scalar, list[PlainValue]] = {
     Scalar.INT: [0, -5, 2**64 - 1],
-    Scalar.FLOAT: [1.5, float("inf"), 1e100],
+    Scalar.FLOAT: [1.5, float("inf"), 1e100, -1e-07],
     Scalar.STRING: ["", "it's", 'say "a"', "x" * 60, "y" * 100],
     Scalar.BYTES: [b"", b"'\"\0"],
     Scalar.BOOL: [True],
@@ -123,7 +123,9 @@ def services(draw: st.DrawFn) -> ServiceSchema:
                 name=name,
                 protection=draw(st.sampled_from(Protection)),
                 parameters=tuple(parameters),
-                result=draw(nodes(type_names) | st.just(ScalarType(scalar=Scalar.NONE))),
+                result=draw(
+                    nodes(type_names) | st.just(ScalarType(scalar=Scalar.NONE))
+                ),
                 doc=draw(DOCS),
             )
         )

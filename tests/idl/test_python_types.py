@@ -68,6 +68,7 @@ def test_types(node: TypeNode, text: str) -> None:
         (True, scalar(Scalar.BOOL), "True"),
         (None, scalar(Scalar.NONE), "None"),
         (1.5, scalar(Scalar.FLOAT), "1.5"),
+        (1e100, scalar(Scalar.FLOAT), "1e100"),
         (float("-inf"), scalar(Scalar.FLOAT), 'float("-inf")'),
         ("a'b", TEXT, '"a\'b"'),
         (b"a", scalar(Scalar.BYTES), 'b"a"'),
@@ -144,6 +145,13 @@ def test_long_values_are_broken() -> None:
     value = ("x" * 50, "y" * 20)
     text = writer().value(value, VariadicTupleType(item=TEXT))
     assert text == f'(\n    "{"x" * 50}",\n    "{"y" * 20}",\n)'
+
+
+def test_long_single_items_get_names() -> None:
+    types = writer()
+    node = VariadicTupleType(item=VariadicTupleType(item=TEXT))
+    assert types.value((("x" * 50,),), node) == "((_DEFAULT_1,),)"
+    assert types.constants == [f'_DEFAULT_1 = "{"x" * 50}"']
 
 
 def test_values_with_names() -> None:

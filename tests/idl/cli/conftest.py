@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from signetrpc.idl.cli._app import app
 
-BANK = '''
+BANK = """
 import enum
 from datetime import date
 
@@ -47,7 +47,7 @@ class Accounts:
 
 class NoService:
     pass
-'''
+"""
 
 
 _RUN = "from signetrpc.idl.cli import main; main()"

@@ -42,7 +42,10 @@ def test_options_of_the_call(signet: Signet, address: str) -> None:
     command = ("call", address, "bank.Accounts/context", *INTERFACE, *ALICE)
     options = ("--metadata", "a=b", "--metadata", "k-bin=AP8=", "--timeout", "20")
     assert signet(*command, *options, "--protection", "seal") == 0
-    assert signet.output == '[\n  "SEAL",\n  "a=\'b\'",\n  "k-bin=b\'\\\\x00\\\\xff\'"\n]\n'
+    assert (
+        signet.output
+        == '[\n  "SEAL",\n  "a=\'b\'",\n  "k-bin=b\'\\\\x00\\\\xff\'"\n]\n'
+    )
 
 
 def test_passwords(
@@ -77,7 +80,10 @@ def test_nobody_there(signet: Signet) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["bank.Accounts/nothing"], "the interface has no method bank.Accounts/nothing"),
+        (
+            ["bank.Accounts/nothing"],
+            "the interface has no method bank.Accounts/nothing",
+        ),
         (["bank.Accounts/balance"], "balance needs account"),
         (["bank.Accounts/balance", "account=1", "--metadata", "K=v"], "key 'K' has"),
         (["bank.Accounts/balance", "account=1", "--user", ""], "--user: the user name"),
@@ -96,9 +102,7 @@ def test_wrong_address(signet: Signet) -> None:
     assert "not an address: 'nowhere'" in signet.errors
 
 
-def test_wrong_password_files(
-    signet: Signet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_password_files(signet: Signet, monkeypatch: pytest.MonkeyPatch) -> None:
     context = ("call", "127.0.0.1:1", "bank.Accounts/context", *INTERFACE)
     user = ("--user", "alice")
     (signet.folder / "binary").write_bytes(b"\xffhunter2")

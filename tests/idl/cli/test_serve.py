@@ -46,7 +46,11 @@ def test_a_taken_address(signet: Signet) -> None:
         ([], 2, "nobody could be authenticated\nhint: give --ntlm-accounts FILE"),
         (["--ntlm-accounts", "no.txt"], 2, "there is no file no.txt"),
         (["--keytab", "no.keytab"], 2, "there is no file no.keytab"),
-        (["--service-principal", "host/x", *NTLM], 2, "--service-principal needs --key"),
+        (
+            ["--service-principal", "host/x", *NTLM],
+            2,
+            "--service-principal needs --key",
+        ),
         ([*NTLM, "--listen", "nowhere"], 2, "not an address: 'nowhere'"),
         (["--ntlm-accounts", "bank.py"], 1, "cannot serve at 127.0.0.1:7420: account"),
         (["--keytab", "bank.py", "--listen", "127.0.0.1:0"], 1, "cannot serve at"),
