@@ -29,6 +29,9 @@ __all__ = ["Connection"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
+_GATHERED: Final = 128 * 1024
+"""More than this is not gathered for one write."""
+
 
 class Connection(ABC):
     """What both ends of a connection have in common.
@@ -48,6 +51,8 @@ class Connection(ABC):
         self._flushing = False
         self._processing = False
         self._draining = False
+        self._unread: MessagesReceived | None = None
+        self._unsent = 0
         self._ended: TransportError | None = None
         self._waiting: Waiter[None] | None = None
         self._closed: anyio.Event | None = None
@@ -98,12 +103,20 @@ class Connection(ABC):
         next_event = self._session.next_event
         self._processing = True
         try:
-            while self._ended is None and (event := next_event()) is not None:
+            while self._ended is None and not self._draining:
+                event, self._unread = self._unread or next_event(), None
+                if event is None:
+                    break
                 if type(event) is MessagesReceived:
                     level = event.protection
-                    for message in event.messages:
+                    messages = iter(event.messages)
+                    for message in messages:
                         self._receive(decode_message(message), level)
-                        if self._ended is not None:
+                        if self._ended is not None or self._draining:
+                            # A peer that does not read gets no further answers: a
+                            # record can ask for a thousand times its own size.
+                            rest = list(messages)
+                            self._unread = MessagesReceived(level, rest)
                             break
                 elif type(event) is PeerClosed:
                     raise ConnectionClosed("the peer closed the session", clean=True)
@@ -127,6 +140,7 @@ class Connection(ABC):
             FrameTooLarge: The peer takes no message of that length.
             InsufficientProtection: The connection cannot give the level.
         """
+        self._unsent += len(message)
         try:
             self._session.send(message, level)
         except ConnectionClosed as error:
@@ -135,6 +149,7 @@ class Connection(ABC):
     def _flush(self) -> None:
         """Seal what waits and write it, now."""
         self._flushing = False
+        self._unsent = 0
         if self._ended is not None:
             return
         try:
@@ -148,7 +163,9 @@ class Connection(ABC):
 
     def _flush_soon(self) -> None:
         """Seal and write in the loop's next turn, with whatever joins until then."""
-        if not self._flushing:
+        if self._unsent > _GATHERED:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             if not self._processing:  # else at the end of the batch
                 self._loop.call_soon(self._flush)

@@ -313,11 +313,14 @@ class ServerConnection(Connection):
     async def _drain(self) -> None:
         try:
             await self._pipe.drain()
-        except TransportError:
-            return  # the receiving side learns of it
+        except TransportError as error:
+            self._end(error)
+            return
         finally:
             self._draining = False
-        self._pipe.resume_receiving()
+        self._process()  # what was left unread, which may fill the pipe again
+        if not self._draining:
+            self._pipe.resume_receiving()
 
     # Ending.
 
