@@ -86,7 +86,7 @@ def parse_metadata(given: Iterable[str]) -> list[tuple[str, str | bytes]]:
 
 
 def printed_result(value: object) -> str:
-    """Return a result as JSON. Maps whose keys have no form there are lists of pairs."""
+    """Return a result as JSON; maps with keys that JSON has not are lists of pairs."""
     try:
         encoded = msgspec.json.encode(value)
     except TypeError:

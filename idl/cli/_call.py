@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ _NO_USER = (
 )
 
 
-class Level(str, Enum):
+class Level(StrEnum):
     """The levels by the names of the command line."""
 
     NONE = "none"

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from enum import Enum
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from ._interfaces import load_class, load_definition
 __all__ = ["Backend", "serve"]
 
 
-class Backend(str, Enum):
+class Backend(StrEnum):
     """The event loops there are."""
 
     ASYNCIO = "asyncio"

@@ -1,4 +1,4 @@
-"""A folder with an interface in it, and the command, run inside the test or beside it."""
+"""A folder with an interface in it, and the command, in this process or another."""
 
 import os
 import subprocess
@@ -35,7 +35,11 @@ class Accounts:
 
     @method
     def statement(
-        self, account: str, year: int, kinds: tuple[Kind, ...] = (), day: date | None = None
+        self,
+        account: str,
+        year: int,
+        kinds: tuple[Kind, ...] = (),
+        day: date | None = None,
     ) -> list[str]:
         return [account, str(year), str(kinds), str(day)]
 
