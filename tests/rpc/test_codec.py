@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, TypedDict
 from uuid import UUID
 
-import msgpack  # type: ignore[import-untyped]  # pyright: ignore
+import msgpack
 import msgspec
 import pytest
 from hypothesis import given

@@ -171,7 +171,7 @@ def test_signed_bodies_too_short_for_their_signature(body: bytes) -> None:
 @pytest.mark.parametrize("level", [SIGN, SEAL])
 def test_ended_at_each_byte(level: Protection) -> None:
     here = ends()[0]
-    body = frame(here.protect(RECORD, level, b"plaintext")).body
+    body = bytes(frame(here.protect(RECORD, level, b"plaintext")).body)
     for at in range(len(body)):
         with pytest.raises(IntegrityError):
             ends()[1].unprotect(frame(raw(16, body[:at], level=level)))
