@@ -132,6 +132,8 @@ class AsyncioLoop:
         if self._failure is not None and owner is not None:
             owner.uncancel()
         with anyio.CancelScope(shield=True):
+            # A task that is cancelled before it has begun cannot clean up.
+            await asyncio.sleep(0)
             while tasks := list(self._tasks):
                 for task in tasks:
                     task.cancel()

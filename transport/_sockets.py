@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 import anyio
+import anyio.lowlevel
 
 from ._addresses import Address, TcpAddress, UnixAddress
 from ._loops import on_trio
@@ -24,6 +25,8 @@ _log = logging.getLogger("signetrpc.transport")
 _BACKLOG: Final = 1024
 _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_SECONDS: Final = 0.1
+_RACE_SECONDS: Final = 0.25
+"""How long one address is tried alone."""
 
 
 async def connect_pipe(address: Address) -> Pipe:
@@ -54,20 +57,59 @@ def _reason(error: OSError) -> str:
 
 
 async def _connect_asyncio(address: Address) -> Pipe:
-    loop = asyncio.get_running_loop()
-    pipe: AsyncioPipe
     match address:
         case TcpAddress(host, port):
-            # uvloop has no happy eyeballs; it tries the addresses in turn.
-            native = isinstance(loop, asyncio.base_events.BaseEventLoop)
-            race: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if native else {}
-            transport, pipe = await loop.create_connection(
-                AsyncioPipe, host, port, **race
-            )
-            _tune(transport.get_extra_info("socket"))
+            return await pipe_over(await _race(host, port))
         case UnixAddress(path):
+            loop = asyncio.get_running_loop()
             _, pipe = await loop.create_unix_connection(AsyncioPipe, path)
-    return pipe
+            return pipe
+
+
+async def _race(host: str, port: int) -> socket.socket:
+    """Try the addresses of a host, the next when one fails or is slow (RFC 8305).
+
+    asyncio has this too, but loses a socket that connects in the turn in which its
+    caller is cancelled, and uvloop has it not.
+    """
+    loop = asyncio.get_running_loop()
+    won: list[socket.socket] = []
+    errors: list[OSError] = []
+
+    async def attempt(family: int, place: Any, over: anyio.Event) -> None:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, place)
+        except OSError as error:
+            errors.append(error)
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            won.append(sock)
+            group.cancel_scope.cancel()
+        over.set()
+
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        async with anyio.create_task_group() as group:
+            for family, _, _, _, place in dict.fromkeys(found):
+                over = anyio.Event()
+                group.start_soon(attempt, family, place, over)
+                with anyio.move_on_after(_RACE_SECONDS):
+                    await over.wait()
+        await anyio.lowlevel.checkpoint_if_cancelled()
+    except BaseException:
+        for sock in won:
+            sock.close()
+        raise
+    if not won:
+        raise errors[-1]
+    for sock in won[1:]:  # both in one turn
+        sock.close()
+    return won[0]
 
 
 async def _connect_trio(address: Address) -> Pipe:
@@ -82,7 +124,7 @@ async def _connect_trio(address: Address) -> Pipe:
             stream = await trio.open_unix_socket(path)
     # The stream's own descriptor goes with the stream; the pipe keeps a duplicate.
     sock = socket.socket(fileno=os.dup(stream.socket.fileno()))
-    await stream.aclose()
+    stream.socket.close()  # not aclose, in which one may be cancelled
     _tune(sock)
     return TrioPipe(sock)
 
@@ -189,13 +231,12 @@ async def accept_forever(
 
 
 async def _accept(sock: socket.socket) -> socket.socket:
-    if not on_trio():
-        connection, _ = await asyncio.get_running_loop().sock_accept(sock)
-        return connection
-    import trio
-
+    # asyncio's sock_accept loses a connection that comes in the turn in which it is
+    # cancelled.
     while True:
-        await trio.lowlevel.wait_readable(sock)
+        if sock.fileno() < 0:
+            raise OSError(errno.EBADF, "the listener is closed")
+        await anyio.wait_readable(sock)
         try:
             return sock.accept()[0]
         except (BlockingIOError, InterruptedError):
