@@ -43,6 +43,14 @@ _KRB5_CONF = """\
     localhost = {realm}
 """
 
+# What no client or KDC should have.
+_WEAK = """\
+[libdefaults]
+    allow_weak_crypto = true
+    allow_rc4 = true
+    permitted_enctypes = arcfour-hmac aes256-cts
+"""
+
 _KDC_CONF = """\
 [kdcdefaults]
     kdc_listen = 127.0.0.1:{port}
@@ -182,6 +190,32 @@ class Kdc:
     def add_service(self, principal: str) -> None:
         """Add a principal with random keys, such as `http/localhost`."""
         self._kadmin(f"addprinc -randkey {self.principal(principal)}")
+
+    def weak_ticket(self, ccache: Path) -> tuple[str, Path]:
+        """Add a service with an arcfour key and fetch a ticket with an arcfour key.
+
+        Args:
+            ccache: Of a user who is logged in; the ticket is added to it.
+
+        Returns:
+            The service, and the configuration under which both ends take arcfour.
+        """
+        service = f"weak-{next(self._numbers)}/localhost"
+        name = self.principal(service)
+        self._kadmin(f"addprinc -e arcfour-hmac:normal -randkey {name}")
+        self._kadmin(f"setstr {name} session_enctypes arcfour-hmac")
+        env = self.environment(ccache=ccache)
+        port = _free_port()
+        weak = _KRB5_CONF.replace("[libdefaults]\n", _WEAK)
+        config = self._write("krb5-weak.conf", weak, port)
+        profile = self._write("kdc-weak.conf", _KDC_CONF, port)
+        env |= {"KRB5_CONFIG": str(config), "KRB5_KDC_PROFILE": str(profile)}
+        process = _start_kdc(env)
+        try:
+            _run("kvno", name, env=env)
+        finally:
+            _end(process)
+        return service, config
 
     def _start(self) -> tuple[Path, subprocess.Popen[str]]:
         port = _free_port()

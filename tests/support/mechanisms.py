@@ -10,8 +10,8 @@ import pytest
 from signetrpc.transport._config import SessionConfig
 from signetrpc.transport._credentials import ClientCredentials, Keytab, TicketCache
 from signetrpc.transport._hello import ClientHello
-from signetrpc.transport._identity import Mechanism
-from signetrpc.transport._negotiate import AcceptorFactory
+from signetrpc.transport._identity import ImpersonationLevel, Mechanism
+from signetrpc.transport._negotiate import AcceptorFactory, InitiatorContext
 from signetrpc.transport._security import (
     NegotiationProtocol,
     SecurityContext,
@@ -27,7 +27,6 @@ from tests.support.negotiation import (
     KERBEROS,
     NTLM,
     account_file,
-    initiator,
 )
 from tests.support.sessions import AEAD, SMALL, config
 
@@ -76,20 +75,30 @@ class Real:
         suite: str = AEAD,
         *,
         context: Callable[[ClientHello], SecurityContext] | None = None,
+        data: bytes | None = None,
         **fields: Any,
     ) -> Session:
-        """Return a client that has not begun; `context` replaces its true one."""
+        """Return a client that has not begun.
+
+        Args:
+            suite: The one it offers.
+            context: Replaces its true one.
+            data: Channel binding that its tokens carry.
+            fields: Of `SessionConfig`.
+        """
 
         def make(_: ClientHello) -> SecurityContext:
-            allowed = frozenset({self.mechanism})
-            return initiator(
-                self.credentials, self.form, service=SERVICE, allowed=allowed
+            allowed, level = frozenset({self.mechanism}), ImpersonationLevel.IMPERSONATE
+            return InitiatorContext(
+                self.credentials, self.form, SERVICE, level, allowed, data
             )
 
         brings = self.config(client=True, suite=suite, **fields)
         return Session(brings, initiator=True, context=context or make, now=0.0)
 
-    def server(self, suite: str = AEAD, **fields: Any) -> Session:
+    def server(
+        self, suite: str = AEAD, *, data: bytes | None = None, **fields: Any
+    ) -> Session:
         """Return a server that has not begun, as a listener makes it."""
 
         def make(hello: ClientHello) -> SecurityContext:
@@ -97,7 +106,7 @@ class Real:
                 form = NegotiationProtocol(hello.protocol)
             except ValueError:
                 raise HandshakeError("unknown protocol") from None
-            return self.factory.context(form)
+            return self.factory.context(form, data)
 
         brings = self.config(client=False, suite=suite, **fields)
         return Session(brings, initiator=False, context=make, now=0.0)

@@ -1,0 +1,1 @@
+"""Attacks by peers and by the path, each against the real thing."""
