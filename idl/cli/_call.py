@@ -10,10 +10,10 @@ import anyio
 import typer
 
 from signetrpc.rpc import (
-    ClientCredentials,
     Password,
     Protection,
     RpcError,
+    SecurityPolicy,
     UnaryMethod,
     connect,
 )
@@ -24,6 +24,7 @@ from signetrpc.transport.errors import TransportError
 from ._arguments import parse_arguments, parse_metadata, printed_result
 from ._exits import ExitCode, fail, status_exit
 from ._interfaces import load_definition
+from ._tls_files import CertificateFile, KeyFile, client_tls
 
 __all__ = ["Level", "call"]
 
@@ -104,6 +105,32 @@ def call(
             help="The server's Kerberos principal. Default: host/HOST.",
         ),
     ] = None,
+    kerberos_only: Annotated[
+        bool,
+        typer.Option(
+            "--kerberos-only",
+            help="Refuse NTLM, and so a server that does not prove itself.",
+        ),
+    ] = False,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls", help="Over TLS, trusting the system's certificate authorities."
+        ),
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Over TLS, trusting these; PEM."),
+    ] = None,
+    tls_server_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Over TLS, to the name in the server's certificate. Default: HOST.",
+        ),
+    ] = None,
+    tls_certificate: CertificateFile = None,
+    tls_key: KeyFile = None,
 ) -> None:
     """Call a method and print its result as JSON.
 
@@ -121,22 +148,20 @@ def call(
         checked_metadata(pairs)
     except ValueError as error:
         fail(str(error))
-    credentials = _credentials(user, password_file)
+    channel: dict[str, Any] = {
+        "tls": client_tls(tls, tls_ca, tls_server_name, tls_certificate, tls_key),
+        "credentials": _credentials(user, password_file),
+        "service_principal": service_principal,
+    }
+    if kerberos_only:
+        channel["policy"] = SecurityPolicy.kerberos_only()
     options: dict[str, Any] = {
         "timeout": timeout,
         "metadata": pairs,
         "protection": None if protection is None else protection.protection,
     }
     try:
-        result = anyio.run(
-            _call,
-            target,
-            credentials,
-            service_principal,
-            handler.method,
-            prepared,
-            options,
-        )
+        result = anyio.run(_call, target, channel, handler.method, prepared, options)
     except RpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(status_exit(error.status)) from None
@@ -153,15 +178,12 @@ def call(
 
 async def _call(
     target: str,
-    credentials: ClientCredentials | None,
-    service_principal: str | None,
+    how: dict[str, Any],
     method: UnaryMethod[Any, Any],
     arguments: Any,
     options: dict[str, Any],
 ) -> Any:
-    async with connect(
-        target, credentials=credentials, service_principal=service_principal
-    ) as channel:
+    async with connect(target, **how) as channel:
         return await channel.unary(method, arguments, **options)
 
 

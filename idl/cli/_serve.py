@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import ssl
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,15 +13,19 @@ import typer
 
 from signetrpc.rpc import (
     AccountFile,
+    ChannelBinding,
     Keytab,
     SchemaError,
+    SecurityPolicy,
     Server,
     ServerCredentials,
+    Winbind,
 )
 from signetrpc.transport.errors import TransportError
 
 from ._exits import ExitCode, fail
 from ._interfaces import load_class, load_definition
+from ._tls_files import CertificateFile, KeyFile, check_file, server_tls
 
 __all__ = ["Backend", "serve"]
 
@@ -52,6 +57,12 @@ def serve(
             help="Accept NTLM; each line of the file is DOMAIN:user:password.",
         ),
     ] = None,
+    winbind: Annotated[
+        bool,
+        typer.Option(
+            "--winbind", help="Accept NTLM; this machine's domain knows the accounts."
+        ),
+    ] = False,
     keytab: Annotated[
         Path | None,
         typer.Option(
@@ -65,19 +76,37 @@ def serve(
             help="Accept Kerberos for this principal only, like host/server.example.",
         ),
     ] = None,
+    tls_certificate: CertificateFile = None,
+    tls_key: KeyFile = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Refuse clients without a certificate of these authorities; PEM.",
+        ),
+    ] = None,
+    channel_binding: Annotated[
+        ChannelBinding,
+        typer.Option(help="Whether a caller's proof must be bound to the TLS channel."),
+    ] = ChannelBinding.WHEN_SUPPORTED,
     backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
 ) -> None:
     """Serve one or more service classes until interrupted.
 
-    Callers have to authenticate: give an account file, a keytab or both.
+    Callers have to authenticate: by Kerberos against a keytab, by NTLM against an
+    account file or the domain.
     """
     names = [load_definition(target).name for target in targets]
     classes = [load_class(target) for target in targets]
-    accept = _accepted(ntlm_accounts, keytab, service_principal)
+    accept = _accepted(ntlm_accounts, winbind, keytab, service_principal)
+    tls = server_tls(tls_certificate, tls_key, tls_client_ca)
+    if tls is None and channel_binding is ChannelBinding.ALWAYS:
+        fail("--channel-binding always needs --tls-certificate")
     _check_backend(backend)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        server = Server(classes, accept=accept)
+        policy = SecurityPolicy(channel_binding=channel_binding)
+        server = Server(classes, accept=accept, policy=policy, tls=tls)
     except SchemaError as error:
         fail(error.message, hint=error.hint)
     except Exception as error:
@@ -89,6 +118,13 @@ def serve(
         anyio.run(_serve, server, listen, ", ".join(names), **options)
     except ValueError as error:
         fail(str(error), hint="like 127.0.0.1:7420 or unix:///run/bank.sock")
+    except ssl.SSLError as error:
+        fail(
+            f"cannot serve with the certificate {tls_certificate}: "
+            f"{error.reason or error}",
+            hint="each file is PEM, and the key is that of the first certificate",
+            code=ExitCode.FAILED,
+        )
     except (OSError, TransportError) as error:
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
@@ -110,23 +146,29 @@ async def _serve(server: Server, listen: str, names: str) -> None:
 
 
 def _accepted(
-    ntlm_accounts: Path | None, keytab: Path | None, service_principal: str | None
+    ntlm_accounts: Path | None,
+    winbind: bool,
+    keytab: Path | None,
+    service_principal: str | None,
 ) -> list[ServerCredentials]:
     accept: list[ServerCredentials] = []
     if keytab is not None:
         accept.append(Keytab(keytab, principal=service_principal))
     elif service_principal is not None:
         fail("--service-principal needs --keytab")
+    if ntlm_accounts is not None and winbind:
+        fail("NTLM is verified by --ntlm-accounts or --winbind, not both")
     if ntlm_accounts is not None:
         accept.append(AccountFile(ntlm_accounts))
+    if winbind:
+        accept.append(Winbind())
     if not accept:
         fail(
             "nobody could be authenticated",
-            hint="give --ntlm-accounts FILE, --keytab FILE or both",
+            hint="give --keytab FILE, --ntlm-accounts FILE or --winbind",
         )
     for path in (ntlm_accounts, keytab):
-        if path is not None and not path.is_file():
-            fail(f"there is no file {path}")
+        check_file(path)
     return accept
 
 

@@ -69,6 +69,14 @@ def test_passwords(
     assert "hunter2" not in signet.errors
 
 
+def test_no_ntlm_where_it_is_not_wanted(signet: Signet, address: str) -> None:
+    host = f"localhost:{address.rpartition(':')[2]}"
+    command = ("call", host, "bank.Accounts/balance", "account=42", *INTERFACE)
+    assert signet(*command, *ALICE) == 0
+    assert signet(*command, *ALICE, "--kerberos-only") == 3
+    assert "error: 'CORP\\\\alice' names no Kerberos realm" in signet.errors
+
+
 def test_nobody_there(signet: Signet) -> None:
     command = ("call", "127.0.0.1:1", "bank.Accounts/balance", "account=42")
     assert signet(*command, *INTERFACE, *ALICE) == 3

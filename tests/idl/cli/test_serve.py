@@ -2,11 +2,13 @@
 
 import signal
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from signetrpc.idl.cli import _serve
 from signetrpc.idl.cli._serve import Backend
+from signetrpc.rpc import Keytab, SchemaError, Winbind
 from tests.idl.cli.conftest import Signet
 
 NTLM = ("--ntlm-accounts", "accounts.txt")
@@ -43,7 +45,8 @@ def test_a_taken_address(signet: Signet) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        ([], 2, "nobody could be authenticated\nhint: give --ntlm-accounts FILE"),
+        ([], 2, "nobody could be authenticated\nhint: give --keytab FILE"),
+        ([*NTLM, "--winbind"], 2, "by --ntlm-accounts or --winbind, not both"),
         (["--ntlm-accounts", "no.txt"], 2, "there is no file no.txt"),
         (["--keytab", "no.keytab"], 2, "there is no file no.keytab"),
         (
@@ -59,6 +62,19 @@ def test_a_taken_address(signet: Signet) -> None:
 def test_refusals(signet: Signet, options: list[str], code: int, says: str) -> None:
     assert signet("serve", "bank:Accounts", *options) == code
     assert says in signet.errors
+
+
+def test_the_domain_verifies(signet: Signet, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    class Recorder:
+        def __init__(self, services: object, **options: object) -> None:
+            given.append(options["accept"])
+            raise SchemaError("seen")
+
+    monkeypatch.setattr(_serve, "Server", Recorder)
+    assert signet("serve", "bank:Accounts", "--winbind", "--keytab", "bank.py") == 2
+    assert given == [[Keytab(Path("bank.py")), Winbind()]]
 
 
 def test_services_that_do_not_fit_together(signet: Signet) -> None:
