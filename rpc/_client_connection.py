@@ -252,7 +252,9 @@ class ClientConnection(Connection):
             waiter.set_result(outcome)
 
     def _expire(self, call_id: int) -> None:
-        call = self._calls[call_id]
+        call = self._calls.get(call_id)
+        if call is None:
+            return  # the connection ended in this very turn
         if not call.waiter.done():
             call.waiter.set_result(DeadlineExceeded())
         self._abandon(call_id)

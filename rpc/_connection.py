@@ -54,6 +54,7 @@ class Connection(ABC):
         self._unread: MessagesReceived | None = None
         self._unsent = 0
         self._ended: TransportError | None = None
+        self._ending = False
         self._waiting: Waiter[None] | None = None
         self._closed: anyio.Event | None = None
 
@@ -140,6 +141,8 @@ class Connection(ABC):
             FrameTooLarge: The peer takes no message of that length.
             InsufficientProtection: The connection cannot give the level.
         """
+        if self._ended is not None:
+            return  # while a body went out in parts
         self._unsent += len(message)
         try:
             self._session.send(message, level)
@@ -199,8 +202,9 @@ class Connection(ABC):
         return self._ended
 
     def _end(self, error: TransportError) -> None:
-        if self._ended is not None:
+        if self._ended is not None or self._ending:
             return
+        self._ending = True  # flushing can fail and come here again
         self._flush()
         self._ended = error
         if self._timer is not None:

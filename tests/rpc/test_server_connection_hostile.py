@@ -1,5 +1,7 @@
 """A server's end of a connection: clients that break the rules, and ends."""
 
+from typing import Any
+
 import pytest
 
 from signetrpc.rpc import (
@@ -201,3 +203,23 @@ async def test_sealing_that_fails_ends_the_connection(
         assert str(ended_by(connection)) == "no more keys"
         assert sorted(served.cancelled) == ["1", "2"]
         assert "b" not in served.started
+
+
+async def test_a_long_reply_that_cannot_be_sealed_to_its_end() -> None:
+    async with desk() as (_, connection, far, _):
+        suite: Any = connection._session._suite  # pyright: ignore[reportPrivateUsage]
+        wrap, wrapped = suite._wrap, 0
+
+        def fail(data: bytes) -> bytes:
+            nonlocal wrapped
+            wrapped += 1
+            if wrapped == 2:
+                raise ValueError("the mechanism has had enough")
+            sealed: bytes = wrap(data)
+            return sealed
+
+        suite._wrap = fail
+        far.say(call(1, "big", {"size": 8 * PART_BYTES}))
+        await settle()
+        assert "could not protect" in str(ended_by(connection))
+        assert wrapped == 2

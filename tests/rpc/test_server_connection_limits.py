@@ -8,8 +8,10 @@ from signetrpc.rpc import (
     StatusCode,
 )
 from signetrpc.rpc._messages import (
+    GoAway,
     encode_cancel,
 )
+from signetrpc.transport import ConnectionClosed
 from tests.support.desk import answers, call, desk, ended_by, reply, status, until
 from tests.support.turns import settle
 
@@ -184,3 +186,44 @@ async def test_a_pipe_that_breaks_while_congested_ends_the_connection() -> None:
         await settle()
         assert far.pipe.paused
         assert str(ended_by(connection)) == "the connection broke"
+
+
+# The end of a lifetime.
+
+
+async def test_at_the_end_of_its_lifetime_a_client_is_told_to_go() -> None:
+    async with desk(ends_at=1005.0) as (served, connection, far, loop):
+        far.say(call(1, "wait", {"text": "a"}))
+        await settle()
+        loop.advance(5)
+        await settle()
+        assert far.heard() == [GoAway(30_000)]
+        served.go.set()
+        await settle()
+        assert far.heard() == [reply(1, "a")]
+        connection.retire()
+        assert loop.armed == [1035.0]
+        loop.advance(30)
+        error = ended_by(connection)
+        assert isinstance(error, ConnectionClosed) and error.clean
+        assert far.heard() == [] and loop.armed == []
+
+
+async def test_a_client_that_goes_needs_no_second_word() -> None:
+    async with desk(ends_at=1005.0) as (_, connection, far, loop):
+        far.session.close()
+        far.deliver(far.session.data_to_send())
+        assert loop.armed == []
+        connection.retire()
+        loop.advance(50)
+        assert far.heard() == []
+
+
+async def test_a_session_whose_keys_are_used_up_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with desk() as (_, connection, far, _):
+        monkeypatch.setattr(type(connection._session), "exhausted", True)  # pyright: ignore[reportPrivateUsage]
+        far.say(call(1, "inline", {"text": "a"}))
+        await settle()
+        assert far.heard() == [reply(1, "A"), GoAway(30_000)]

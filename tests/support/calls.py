@@ -190,13 +190,20 @@ class FarEnd:
 
 
 def link(
-    *, initiator: bool, minimum: Protection = Protection.SIGN, **limits: Any
+    *,
+    initiator: bool,
+    minimum: Protection = Protection.SIGN,
+    ends_at: float | None = None,
+    **limits: Any,
 ) -> tuple[Link, FarEnd]:
-    """Return an open session over a held pipe, and its far end."""
+    """Return an open session over a held pipe, and its far end.
+
+    The clock of a `HeldLoop` starts at 1000.
+    """
     client, server = opened(minimum=minimum, **limits)
     near, far = (client, server) if initiator else (server, client)
     pipe = HeldPipe()
-    return Link(pipe, near), FarEnd(pipe, far)
+    return Link(pipe, near, ends_at=ends_at), FarEnd(pipe, far)
 
 
 @asynccontextmanager
