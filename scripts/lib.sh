@@ -127,7 +127,7 @@ environment() {
     all)
         build_wheels
         pip_install 'pip>=25.1' # the first to know --group
-        pip_install --group dev -e '.[cli,kerberos,trio]'
+        pip_install --group dev -e '.[cli,kerberos,trio,uvloop]'
         ;;
     esac
     printf '%s\n%s\n' "$key" "$wanted" >$STAMP
