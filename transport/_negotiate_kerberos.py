@@ -159,23 +159,33 @@ def _service_name(service: str) -> gssapi.Name:
     return principal_name(service if split_principal(service)[1] else f"{service}@")
 
 
+_Begin = Callable[[gssapi.raw.ChannelBindings | None], gssapi.SecurityContext]
+
+
+def _bindings(given: GssChannelBindings | None) -> gssapi.raw.ChannelBindings | None:
+    if given is None:
+        return None
+    # The types of the (absent) addresses are part of what both ends hash.
+    return gssapi.raw.ChannelBindings(
+        initiator_address_type=given.initiator_addrtype,
+        initiator_address=given.initiator_address,
+        acceptor_address_type=given.acceptor_addrtype,
+        acceptor_address=given.acceptor_address,
+        application_data=given.application_data,
+    )
+
+
 class KerberosContext(GSSAPIProxy):
     """A Kerberos context, initiator or acceptor; see the two class methods."""
 
     def __init__(
-        self,
-        *,
-        usage: str,
-        credential: gssapi.Credentials | None,
-        context: gssapi.SecurityContext,
+        self, *, usage: str, credential: gssapi.Credentials | None, begin: _Begin
     ) -> None:
         super().__init__(
             usage=usage, protocol="kerberos", _gssapi_credential=credential
         )
-        # Deferral is gssapi's default: a failed step returns its error token, and the
-        # error is raised by whatever touches the context next.
-        setattr(context, "__DEFER_STEP_ERRORS__", False)  # noqa: B010
-        self._context = context
+        # In the first step, which is told the channel bindings.
+        self._begin = begin
         self._forget: Callable[[], object] | None = None
         # "Wrapped" contexts don't log their tokens.
         self._is_wrapped = True
@@ -194,14 +204,20 @@ class KerberosContext(GSSAPIProxy):
         delegate = impersonation is ImpersonationLevel.DELEGATE
         credential, cache = initiator_credential(credentials, forwardable=delegate)
         flags = _ASKED | _Flag.delegate_to_peer if delegate else _ASKED
-        raw = gssapi.SecurityContext(
-            name=_service_name(service),
-            creds=credential,
-            usage="initiate",
-            mech=KERBEROS,
-            flags=flags,
-        )
-        context = cls(usage="initiate", credential=credential, context=raw)
+
+        def begin(
+            bindings: gssapi.raw.ChannelBindings | None,
+        ) -> gssapi.SecurityContext:
+            return gssapi.SecurityContext(
+                name=_service_name(service),
+                creds=credential,
+                usage="initiate",
+                mech=KERBEROS,
+                flags=flags,
+                channel_bindings=bindings,
+            )
+
+        context = cls(usage="initiate", credential=credential, begin=begin)
         if cache is not None:
             context._forget = weakref.finalize(context, krb5.cc_destroy, *cache)
         return context
@@ -209,8 +225,15 @@ class KerberosContext(GSSAPIProxy):
     @classmethod
     def acceptor(cls, credential: gssapi.Credentials) -> "KerberosContext":
         """Return a context that accepts with that credential."""
-        raw = gssapi.SecurityContext(creds=credential, usage="accept")
-        return cls(usage="accept", credential=credential, context=raw)
+
+        def begin(
+            bindings: gssapi.raw.ChannelBindings | None,
+        ) -> gssapi.SecurityContext:
+            return gssapi.SecurityContext(
+                creds=credential, usage="accept", channel_bindings=bindings
+            )
+
+        return cls(usage="accept", credential=credential, begin=begin)
 
     def step(
         self,
@@ -219,7 +242,13 @@ class KerberosContext(GSSAPIProxy):
         channel_bindings: GssChannelBindings | None = None,
     ) -> bytes | None:
         """Consume the peer's token and return the one to send, if any."""
-        token = super().step(in_token, channel_bindings=channel_bindings)
+        if self._context is None:
+            context = self._begin(_bindings(channel_bindings))
+            # Deferral is gssapi's default: a failed step returns its error token, and
+            # the error is raised by whatever touches the context next.
+            setattr(context, "__DEFER_STEP_ERRORS__", False)  # noqa: B010
+            self._context = context
+        token = super().step(in_token)
         if self.complete and self._forget is not None:
             # Of the tickets that a password or keytab fetched, nothing stays behind.
             self._forget()
@@ -228,8 +257,7 @@ class KerberosContext(GSSAPIProxy):
     def facts(self) -> ContextFacts:
         """Read what Kerberos can prove, from the library's own context."""
         context = self._context
-        assert context is not None
-        if not self.complete:
+        if context is None or not self.complete:
             return NOTHING
         state = gssapi.raw.inquire_context(context)
         if state.mech not in _KERBEROS_NAMES:

@@ -10,7 +10,7 @@ from signetrpc.transport._hello import ClientHello
 from signetrpc.transport._identity import ImpersonationLevel
 from signetrpc.transport._listeners import listen
 from signetrpc.transport._negotiate import AcceptorFactory, InitiatorContext
-from signetrpc.transport._security import SecurityPolicy
+from signetrpc.transport._security import NegotiationProtocol, SecurityPolicy
 from signetrpc.transport._stream import SecureStream
 from signetrpc.transport.errors import (
     AuthenticationFailed,
@@ -48,10 +48,14 @@ def first_flight(real: Real, suite: str) -> bytes:
     return client.data_to_send()
 
 
-def test_a_replayed_proof_gets_nobody_in(real: Real, suite: str) -> None:
-    if real.mechanism is not KERBEROS:
-        # NTLM's server challenges afresh: an old answer answers nothing (test_ntlm).
-        return
+# NTLM's server challenges afresh: see test_negotiate.
+@pytest.mark.parametrize(
+    "form", [NegotiationProtocol.KERBEROS, NegotiationProtocol.NEGOTIATE]
+)
+def test_a_replayed_proof_gets_nobody_in(
+    form: NegotiationProtocol, realm: Kdc, suite: str
+) -> None:
+    real = kerberos(realm, form)
     flight = first_flight(real, suite)
     assert against_session(play(flight), real.server(suite)).error is None
     result = against_session(play(flight), real.server(suite))

@@ -76,6 +76,7 @@ class Real:
         *,
         context: Callable[[ClientHello], SecurityContext] | None = None,
         data: bytes | None = None,
+        mechanisms: frozenset[Mechanism] | None = None,
         **fields: Any,
     ) -> Session:
         """Return a client that has not begun.
@@ -84,15 +85,18 @@ class Real:
             suite: The one it offers.
             context: Replaces its true one.
             data: Channel binding that its tokens carry.
+            mechanisms: Those it allows; that of both ends alone if None.
             fields: Of `SessionConfig`.
         """
+        allowed = mechanisms or frozenset({self.mechanism})
 
         def make(_: ClientHello) -> SecurityContext:
-            allowed, level = frozenset({self.mechanism}), ImpersonationLevel.IMPERSONATE
+            level = ImpersonationLevel.IMPERSONATE
             return InitiatorContext(
                 self.credentials, self.form, SERVICE, level, allowed, data
             )
 
+        fields = {"allowed": allowed} | fields
         brings = self.config(client=True, suite=suite, **fields)
         return Session(brings, initiator=True, context=context or make, now=0.0)
 
