@@ -1,8 +1,10 @@
 """The command as a whole, with and without what it needs."""
 
+import re
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,20 @@ def test_help(signet: Signet) -> None:
         assert name in signet.output
     assert signet("call", "-h") == 0
     assert "69 is NOT_FOUND" in signet.output
+
+
+def test_the_page_of_the_command_has_its_options_and_no_others(
+    signet: Signet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    page = Path(__file__).parents[3] / "docs" / "command.md"
+    there: set[str] = set()
+    for command in (["serve"], ["call"], ["idl", "generate"]):
+        assert signet(*command, "--help") == 0
+        there.update(re.findall(r"^\W*(--[a-z-]+)", signet.output, re.M))
+    assert there > {"--keytab", "--tls-ca", "--check"}
+    told = set(re.findall(r"--[a-z][a-z-]+", page.read_text()))
+    assert told | {"--help"} == there
 
 
 @pytest.mark.parametrize("command", [[], ["idl"]])
