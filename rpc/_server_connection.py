@@ -65,6 +65,8 @@ class ServerConnection(Connection):
             serving.max_body_bytes, "arguments", serving.buffers
         )
         self._peer = self.established.peer
+        # Handlers start from this: what is read can be read in another handler's task.
+        self._context = copy_context()
         self._retiring = False
         self._lifetime: Timer | None = None
         if link.ends_at is not None:
@@ -177,7 +179,7 @@ class ServerConnection(Connection):
 
     def _run(self, call: RunningCall, arguments: Any) -> None:
         handler = call.endpoint.handler
-        context = copy_context()
+        context = self._context.copy()
         context.run(CURRENT.set, call.context)
         match handler.style:
             case HandlerStyle.INLINE:
@@ -201,6 +203,13 @@ class ServerConnection(Connection):
             result = await function(arguments)
         except Exception as error:
             self._fail(call, self._unexpected(call, error))
+        except BaseExceptionGroup as group:
+            # Cancelled under trio, with tasks of its own that failed on the way out.
+            errors, cancellations = group.split(Exception)
+            if errors is not None:
+                self._fail(call, self._unexpected(call, errors))
+            if cancellations is not None:
+                raise cancellations from None
         else:
             self._reply(call, result)
         finally:
