@@ -1,7 +1,6 @@
 """A client's end of a connection: its table of calls and their answers."""
 
 import anyio
-import anyio.abc
 import pytest
 
 from signetrpc.rpc import DeadlineExceeded, Protection, RpcError, StatusCode

@@ -3,7 +3,6 @@
 from typing import Any
 
 import anyio
-import anyio.abc
 import pytest
 
 from signetrpc.rpc import Protection, StatusCode
