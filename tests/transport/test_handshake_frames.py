@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from signetrpc.transport._frames import Frame, FrameType
+from signetrpc.transport.errors import IntegrityError
+from signetrpc.transport.testing import ScriptedContext
 from tests.support.mechanisms import Real
 from tests.support.negotiation import NTLM
 from tests.support.paths import (
@@ -22,12 +24,15 @@ from tests.support.paths import (
 from tests.support.sessions import (
     GSS,
     answer,
+    collect,
     config,
+    frames,
     hello_of,
     over_a_path,
     pair,
     raw,
     session,
+    settle,
 )
 
 HELLO, TOKEN, FINISHED = FrameType.HELLO, FrameType.TOKEN, FrameType.FINISHED
@@ -237,6 +242,49 @@ def test_finished_sent_back_is_not_the_peer_s(
     there, back = (keep, mirror) if initiator else (mirror, keep)
     outcomes = over_a_path(*pair_of, to_server=there, to_client=back)
     assert_both_fail(pair_of, outcomes, opened=True)
+
+
+class _Mirrored(ScriptedContext):
+    """A mechanism whose signatures are the same in both directions."""
+
+    def _nonce(self, *, sending: bool) -> bytes:
+        return bytes(12)
+
+
+@pytest.mark.parametrize("legs", LEGS)
+@pytest.mark.parametrize("initiator", [True, False])
+def test_finished_sent_back_proves_nothing_whatever_the_mechanism(
+    initiator: bool, legs: int, suite: str
+) -> None:
+    client, server = (
+        session(
+            initiator=role,
+            suite=suite,
+            context=lambda _, role=role: _Mirrored(initiator=role, legs=legs),
+        )
+        for role in (True, False)
+    )
+    sent: dict[bool, bytes] = {}
+
+    def keep(frame: Frame) -> list[bytes]:
+        if frame.kind is not FINISHED:
+            return [frame.encoded]
+        sent[initiator] = frame.encoded
+        return []
+
+    def drop(frame: Frame) -> list[bytes]:
+        return [] if frame.kind is FINISHED else [frame.encoded]
+
+    there, back = (keep, drop) if initiator else (drop, keep)
+    end = client if initiator else server
+    for here, other, tamper in ((client, server, there), (server, client, back)) * 4:
+        collect(here)
+        for frame in frames(here.data_to_send()):
+            for data in tamper(frame):
+                other.receive_data(data)
+    outcome = settle(end, sent[initiator])
+    assert isinstance(outcome.error, IntegrityError)
+    assert "FINISHED does not match" in str(outcome.error)
 
 
 @pytest.mark.parametrize("to_server", [True, False])
