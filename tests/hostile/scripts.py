@@ -19,9 +19,9 @@ from spnego._ntlm_raw.messages import (
 )
 from spnego._spnego import NegState, NegTokenInit, NegTokenResp, unpack_token
 
+from signetrpc.transport import Listener
 from signetrpc.transport._addresses import TcpAddress
 from signetrpc.transport._frames import Frame, FrameDecoder, FrameType
-from signetrpc.transport._listeners import Listener
 from signetrpc.transport._session import Session, SessionState
 from signetrpc.transport.errors import TransportError
 from tests.support.negotiation import ALICE

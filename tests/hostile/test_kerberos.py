@@ -4,11 +4,11 @@ import anyio
 import gssapi
 import pytest
 
+from signetrpc.transport import listen
 from signetrpc.transport._credentials import Keytab, TicketCache
 from signetrpc.transport._frames import FrameType
 from signetrpc.transport._hello import ClientHello
 from signetrpc.transport._identity import ImpersonationLevel
-from signetrpc.transport._listeners import listen
 from signetrpc.transport._negotiate import AcceptorFactory, InitiatorContext
 from signetrpc.transport._security import NegotiationProtocol, SecurityPolicy
 from signetrpc.transport._stream import SecureStream

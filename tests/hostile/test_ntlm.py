@@ -6,8 +6,8 @@ import anyio
 import pytest
 from spnego._ntlm_raw.messages import AvId, Challenge
 
+from signetrpc.transport import listen
 from signetrpc.transport._frames import Frame, FrameType
-from signetrpc.transport._listeners import listen
 from signetrpc.transport._security import SecurityPolicy
 from signetrpc.transport._stream import SecureStream
 from signetrpc.transport.errors import HandshakeError, InsufficientProtection
