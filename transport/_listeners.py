@@ -141,9 +141,13 @@ class Listener:
             level = logging.WARNING if _suspicious(error) else logging.DEBUG
             _log.log(level, "handshake on %s failed: %s", self.address, error)
             return
-        except BaseException:
+        except BaseException as error:
             self._door.failed(peer, anyio.current_time())
-            raise
+            if not isinstance(error, Exception):
+                raise
+            # A bug of ours must not take other connections with it.
+            _log.exception("a handshake on %s", self.address)
+            return
         self._door.succeeded(peer)
         try:
             await handler(link)
