@@ -14,7 +14,7 @@ from ._events import Established, StepRequired
 from ._pipes import Pipe
 from ._security import SecurityPolicy
 from ._session import Session
-from .errors import TransportError
+from .errors import HandshakeTimeout, TransportError
 
 __all__ = ["Link", "close_on_failure", "lifetime_end", "shake_hands"]
 
@@ -93,7 +93,8 @@ async def shake_hands(pipe: Pipe, session: Session) -> Established:
     try:
         while True:
             deadline = session.next_timeout()
-            assert deadline is not None
+            if deadline is None:  # open here, but the last words did not get out
+                raise HandshakeTimeout("the peer does not read the handshake's end")
             remaining = deadline - anyio.current_time()
             with anyio.move_on_after(max(remaining, 0)):
                 return await _exchange(pipe, session)
