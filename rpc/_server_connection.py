@@ -17,6 +17,7 @@ from signetrpc.transport import (
     ANONYMOUS,
     ConnectionClosed,
     FrameTooLarge,
+    InsufficientProtection,
     Protection,
     RemoteProtocolError,
     TransportError,
@@ -301,6 +302,10 @@ class ServerConnection(Connection):
             self._send(status, level)
         except FrameTooLarge:
             self._send(encode_status(call_id, code, ""), level)
+        except InsufficientProtection:
+            # No call runs at a level that the channel below does not give, so this
+            # says only that it does not.
+            self._send(status, self.established.minimum)
         self._flush_answer()
 
     def _flush_answer(self) -> None:

@@ -5,11 +5,15 @@ from contextvars import ContextVar
 import anyio
 import pytest
 
-from signetrpc.rpc import Protection, method, service
+from signetrpc.rpc import Protection, StatusCode, method, service
 from signetrpc.rpc._codec import encode_value
 from signetrpc.rpc._messages import encode_call, encode_cancel
+from signetrpc.transport._session import Session
+from tests.support import calls
 from tests.support.calls import server_end
-from tests.support.desk import NIL, reply
+from tests.support.desk import NIL, Desk, reply, status
+from tests.support.desk import call as desk_call
+from tests.support.sessions import plain
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +84,23 @@ async def test_a_handler_whose_tasks_fail_when_cancelled_ends_alone(
         await settle()
         assert far.heard() == [reply(2, "nobody's")]
     assert "test.House/burn failed for alice@EXAMPLE.COM" in caplog.text
+
+
+async def test_a_denial_that_the_channel_cannot_protect_hurts_no_other_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unprotected(**_: object) -> tuple[Session, Session]:
+        return plain()
+
+    monkeypatch.setattr(calls, "opened", unprotected)
+    async with server_end(House(), Desk()) as (connection, far, _):
+        far.say(call(1, "look"), desk_call(2, "open"), level=Protection.NONE)
+        await settle()
+        assert connection.ended is None
+        denial, answer = far.heard()
+        assert status(denial) == (
+            1,
+            StatusCode.PERMISSION_DENIED,
+            "test.House/look demands level SIGN; the call came at NONE",
+        )
+        assert answer == reply(2, "anonymous")
