@@ -89,7 +89,7 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"an IPv6 address needs brackets: {text!r}")
-    if not colon or not host or "/" in host:
+    if not colon or not host or "/" in host or "\0" in host:
         raise ValueError(
             f"not an address: {text!r}; expected host:port, tcp://host:port "
             "or unix:///path"

@@ -93,7 +93,9 @@ async def shake_hands(pipe: Pipe, session: Session) -> Established:
     try:
         while True:
             deadline = session.next_timeout()
-            if deadline is None:  # open here, but the last words did not get out
+            if deadline is None:
+                _raise_failure(session)  # it failed before it began
+                # Else it is open here, but the last words did not get out.
                 raise HandshakeTimeout("the peer does not read the handshake's end")
             remaining = deadline - anyio.current_time()
             with anyio.move_on_after(max(remaining, 0)):

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -29,7 +30,7 @@ from ._security import SecurityPolicy
 from ._sockets import accept_forever, bind, pipe_over
 from ._stream import SecureStream
 from ._tls import ServerTls
-from .errors import HandshakeError, TransportError
+from .errors import HandshakeError, LocalProtocolError, TransportError
 
 __all__ = ["Listener", "listen", "listen_with"]
 
@@ -56,16 +57,21 @@ class Listener:
         door: DoorLimits,
     ) -> None:
         self._sockets = sockets
+        if isinstance(address, TcpAddress):
+            address = TcpAddress(address.host, sockets[0].getsockname()[1])
         self._address = address
         self._acceptor = acceptor
         self._door = Door(door)
         self._turning_away = 0
+        self._closed = False
+        self._accepting: anyio.CancelScope | None = None
+        self._fresh: set[socket.socket] = set()
+        self._tasks = 0
+        self._idle = anyio.Event()
 
     @property
     def address(self) -> Address:
         """Where it listens; with the port that the system chose."""
-        if isinstance(self._address, TcpAddress):
-            return TcpAddress(self._address.host, self._sockets[0].getsockname()[1])
         return self._address
 
     async def serve(
@@ -74,8 +80,9 @@ class Listener:
         *,
         protection: Protection = Protection.SEAL,
     ) -> None:
-        """Run `handler` for each authenticated connection, until cancelled.
+        """Run `handler` for each authenticated connection.
 
+        Until it is cancelled; or, after `close`, until the last handler has returned.
         An exception of a handler is logged and ends its connection alone.
 
         Args:
@@ -114,22 +121,53 @@ class Listener:
                 _log.warning("refused a connection of %s: %s", peer or "unix", refusal)
                 if self._turning_away < _MOST_TURNED_AWAY:
                     self._turning_away += 1
-                    loop.spawn(self._turn_away(sock))
+                    self._spawn(loop, sock, self._turn_away)
                 else:
                     sock.close()
                 return
             self._door.enter(peer)
-            loop.spawn(self._connection(sock, peer, handler))
+            task = partial(self._connection, peer, handler)
+            self._spawn(loop, sock, task)
 
+        if self._closed:
+            raise LocalProtocolError("the listener is closed")
         try:
             async with anyio.create_task_group() as group:
+                self._accepting = group.cancel_scope
                 for sock in self._sockets:
                     group.start_soon(accept_forever, sock, accepted)
+            while self._tasks:
+                self._idle = anyio.Event()
+                await self._idle.wait()
         finally:
+            self._accepting = None
             self.close()
+            self._close_sockets()
+
+    def _spawn(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        task: Callable[[socket.socket], Awaitable[None]],
+    ) -> None:
+        # Until its task has begun the socket is in nobody's hands: a task that is
+        # cancelled before it begins never does.
+        self._fresh.add(sock)
+        self._tasks += 1
+        loop.spawn(self._begun(sock, task))
+
+    async def _begun(
+        self, sock: socket.socket, task: Callable[[socket.socket], Awaitable[None]]
+    ) -> None:
+        self._fresh.discard(sock)
+        try:
+            await task(sock)
+        finally:
+            self._tasks -= 1
+            self._idle.set()
 
     async def _connection(
-        self, sock: socket.socket, peer: str, handler: Callable[[Link], Awaitable[None]]
+        self, peer: str, handler: Callable[[Link], Awaitable[None]], sock: socket.socket
     ) -> None:
         start = anyio.current_time()
         try:
@@ -171,14 +209,23 @@ class Listener:
             self._turning_away -= 1
 
     def close(self) -> None:
-        """Stop listening.  Connections that exist go on."""
-        for sock in self._sockets:
-            sock.close()
+        """Stop listening.  Connections that exist go on.  Harmless when closed."""
+        if self._closed:
+            return  # by now another listener may have the path
+        self._closed = True
+        if self._accepting is not None:
+            self._accepting.cancel()  # `serve_links` closes what it waits for
+        else:
+            self._close_sockets()
         if isinstance(self._address, UnixAddress):
             try:
                 os.unlink(self._address.path)
             except FileNotFoundError:
                 pass
+
+    def _close_sockets(self) -> None:
+        for sock in (*self._sockets, *self._fresh):
+            sock.close()
 
     async def __aenter__(self) -> "Listener":
         return self

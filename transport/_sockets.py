@@ -41,6 +41,8 @@ async def connect_pipe(address: Address) -> Pipe:
         return await _connect_asyncio(address)
     except OSError as error:
         raise ConnectFailed(f"cannot connect to {address}: {_reason(error)}") from error
+    except UnicodeError as error:
+        raise ConnectFailed(f"cannot connect to {address}: not a host name") from error
 
 
 def _reason(error: OSError) -> str:
@@ -130,9 +132,17 @@ async def _connect_trio(address: Address) -> Pipe:
 
 
 async def pipe_over(sock: socket.socket) -> Pipe:
-    """Make a pipe of a connected socket, which it then owns."""
-    sock.setblocking(False)
-    _tune(sock)
+    """Make a pipe of a connected socket, which it then owns.
+
+    Raises:
+        OSError: The peer is gone already; the socket is closed.
+    """
+    try:
+        sock.setblocking(False)
+        _tune(sock)
+    except OSError:
+        sock.close()
+        raise
     if on_trio():
         from ._pipes_trio import TrioPipe
 
@@ -173,6 +183,10 @@ async def bind(address: Address) -> list[socket.socket]:
         raise OSError(
             error.errno, f"cannot listen on {address}: {_reason(error)}"
         ) from error
+    except UnicodeError as error:
+        raise OSError(
+            errno.EINVAL, f"cannot listen on {address}: not a host name"
+        ) from error
     return sockets
 
 
@@ -200,10 +214,13 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
+        except BlockingIOError:
+            pass  # somebody is there, and busy
 
 
 async def accept_forever(

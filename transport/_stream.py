@@ -117,7 +117,9 @@ class SecureStream(TypedAttributeProvider):
         """Send one message.
 
         Several tasks may send at once; each message arrives whole.  If cancelled while
-        it waits for room, the message is sent nevertheless.
+        it waits for room, the message still counts as sent: over a socket the rest of
+        it follows, at the latest with the next message or when the stream is closed.
+        Any other pipe is then broken.
 
         Args:
             data: 1 to `max_message_bytes` bytes.
@@ -160,7 +162,9 @@ class SecureStream(TypedAttributeProvider):
         self._receiving = True
         try:
             await self._receive_more()
-        except ConnectionClosed:
+        except ConnectionClosed as error:
+            if self._closing and not error.clean:
+                raise ConnectionClosed("closed by this end", clean=True) from error
             raise
         except TransportError:
             self._pipe.abort()
@@ -182,6 +186,8 @@ class SecureStream(TypedAttributeProvider):
                     raise ConnectionClosed("the peer closed the session", clean=True)
                 case None if self._closing:
                     raise ConnectionClosed("closed by this end", clean=True)
+                case None if session.state is SessionState.CLOSED:
+                    raise ConnectionClosed("the peer closed the session", clean=True)
                 case None:
                     if data := await self._receive_bytes():
                         session.receive_data(data)
@@ -193,10 +199,10 @@ class SecureStream(TypedAttributeProvider):
     async def _receive_bytes(self) -> bytes:
         if self._ends_at is None:
             return await self._pipe.receive()
-        with anyio.move_on_after(self._ends_at - anyio.current_time()):
-            return await self._pipe.receive()
-        self._check_lifetime()
-        return await self._pipe.receive()
+        while True:  # a timer can come a moment early
+            with anyio.move_on_after(self._ends_at - anyio.current_time()):
+                return await self._pipe.receive()
+            self._check_lifetime()
 
     def _check_lifetime(self) -> None:
         if self._ends_at is not None and anyio.current_time() >= self._ends_at:
