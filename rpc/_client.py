@@ -46,6 +46,21 @@ DEFAULT_TIMEOUT: Final = 60.0
 _DEFAULT_POLICY: Final = SecurityPolicy()
 
 
+class _Attempt:
+    """A connection on its way.
+
+    A task of its own makes it: calls that have less time than a handshake takes would
+    otherwise begin one after the other and finish none.
+    """
+
+    __slots__ = ("connection", "error", "over")
+
+    def __init__(self) -> None:
+        self.over = anyio.Event()
+        self.connection: ClientConnection | None = None
+        self.error: Exception | None = None
+
+
 class Channel:
     """A client's way to one server.  Made by `connect`; used by generated stubs.
 
@@ -67,9 +82,9 @@ class Channel:
         self._max_body_bytes = max_body_bytes
         self._buffers = Buffers()
         self._connection: ClientConnection | None = None
-        self._connecting = anyio.Lock()
+        self._attempt: _Attempt | None = None
         self._backoff = Backoff(random.random)
-        self._failure: RpcError | None = None
+        self._failure: tuple[StatusCode, str] | None = None
         self._closed = False
 
     @property
@@ -136,27 +151,38 @@ class Channel:
 
     async def _reconnect(self, seconds: float) -> ClientConnection:
         with anyio.move_on_after(seconds):
-            async with self._connecting:
-                connection = self._connection
-                if connection is not None and connection.usable:
-                    return connection
-                return await self._connect_again()
+            attempt = self._attempt or self._begin_attempt()
+            await attempt.over.wait()
+            if attempt.connection is not None:
+                return attempt.connection
+            if isinstance(attempt.error, TransportError):
+                raise _connect_error(attempt.error) from attempt.error
+            raise attempt.error or _closed()
         raise DeadlineExceeded(f"no connection within {seconds:g} seconds")
 
-    async def _connect_again(self) -> ClientConnection:
+    def _begin_attempt(self) -> _Attempt:
         if self._closed:
-            raise RpcError(StatusCode.CANCELLED, "the channel is closed")
+            raise _closed()
         wait = self._backoff.wait(self._loop.time())
         if wait > 0 and self._failure is not None:
-            raise RpcError(
-                self._failure.status,
-                f"{self._failure.message}; next attempt in {wait:.1f} seconds",
-            )
+            status, message = self._failure
+            raise RpcError(status, f"{message}; next attempt in {wait:.1f} seconds")
+        attempt = self._attempt = _Attempt()
+        self._loop.spawn(self._connect_again(attempt))
+        return attempt
+
+    async def _connect_again(self, attempt: _Attempt) -> None:
         try:
-            return await self.open()
+            attempt.connection = await self.open()
         except TransportError as error:
-            self._failure = _connect_error(error)
-            raise self._failure from error
+            attempt.error = error
+            failure = _connect_error(error)
+            self._failure = failure.status, failure.message
+        except Exception as error:
+            attempt.error = error
+        finally:
+            self._attempt = None
+            attempt.over.set()
 
     async def open(self) -> ClientConnection:
         """Open a connection now.
@@ -191,6 +217,10 @@ class Channel:
         self._closed = True
         if self._connection is not None:
             await self._connection.aclose()
+
+
+def _closed() -> RpcError:
+    return RpcError(StatusCode.CANCELLED, "the channel is closed")
 
 
 def _encoded(given: MetadataInput) -> bytes:

@@ -115,6 +115,29 @@ async def test_reconnecting_takes_no_longer_than_the_call_may() -> None:
         assert await held.call(held.answer) == 3
 
 
+async def test_calls_with_less_time_than_a_handshake_takes_get_there_together() -> None:
+    async with table() as held:
+        held.far.deliver(b"\xff" * 20)
+        held.connector.gate = anyio.Event()
+        for _ in range(3):
+            with pytest.raises(DeadlineExceeded, match="no connection within"):
+                await held.channel.unary(LENGTH, Text("abc"), timeout=0.01)
+        held.connector.gate.set()
+        await settle()
+        assert await held.call(held.answer, timeout=0.01) == 3
+        assert held.connector.attempts == 2
+
+
+async def test_what_is_no_failure_to_connect_comes_out_as_itself() -> None:
+    async with table() as held:
+        held.far.deliver(b"\xff" * 20)
+        held.connector.failure = KeyError("a bug")
+        with pytest.raises(KeyError, match="a bug"):
+            await held.channel.unary(LENGTH, Text("abc"))
+        held.connector.failure = None
+        assert await held.call(held.answer) == 3
+
+
 async def test_a_cancelled_reconnect_leaves_the_way_open() -> None:
     async with table() as held:
         held.far.deliver(b"\xff" * 20)
