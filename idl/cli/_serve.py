@@ -130,19 +130,22 @@ def serve(
 
 
 async def _serve(server: Server, listen: str, names: str) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        try:
-            async with anyio.create_task_group() as group:
+    try:
+        async with anyio.create_task_group() as group:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 address = await group.start(server.serve, listen)
                 typer.echo(f"serving {names} at {address}", err=True)
                 async for _ in signals:
-                    group.cancel_scope.cancel()
                     break
-        except BaseExceptionGroup as errors:
-            # Of one task, so of one error; but a group all the same.
-            if len(errors.exceptions) == 1:
-                raise errors.exceptions[0] from None
-            raise
+            # Stopping takes as long as a handler in a thread does, which nobody can
+            # cancel: the next signal ends the process as signals do.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        # Of one task, so of one error; but a group all the same.
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise
 
 
 def _accepted(

@@ -1,6 +1,7 @@
 """`signet serve`, in a process of its own, and what it refuses."""
 
 import signal
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,45 @@ def test_serves_until_told_to_stop(signet: Signet, backend: str) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
         assert process.stderr.read() == ""
+
+
+STUCK = """
+import sys, threading
+from signetrpc.rpc import method, service
+
+@service("test.Stuck")
+class Stuck:
+    @method
+    def wait(self) -> None:
+        print("waiting", file=sys.stderr, flush=True)
+        threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("backend", [each.value for each in Backend])
+def test_a_second_signal_does_not_wait_for_a_handler(
+    signet: Signet, backend: str, number: signal.Signals
+) -> None:
+    Path("stuck.py").write_text(STUCK)
+    command = ("serve", "stuck:Stuck", "--listen", "127.0.0.1:0", *NTLM)
+    with signet.beside(*command, "--backend", backend) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[-1]
+        call = (
+            *("call", address, "test.Stuck/wait", "--interface", "stuck:Stuck"),
+            *("--user", r"CORP\alice", "--password-file", "password.txt"),
+        )
+        with signet.beside(*call):
+            assert process.stderr.readline() == "waiting\n"
+            for _ in range(300):  # the first may still be on its way
+                process.send_signal(number)
+                try:
+                    assert process.wait(timeout=0.1) == -number
+                    return
+                except subprocess.TimeoutExpired:
+                    continue
+            raise AssertionError("it does not end")
 
 
 def test_a_taken_address(signet: Signet) -> None:
