@@ -27,6 +27,7 @@ _STRONG_ENCTYPES: Final = {
     26: "camellia256-cts-cmac",
 }
 _SMALLEST_KEY: Final = 16
+_ANONYMOUS_NAME: Final = "WELLKNOWN/ANONYMOUS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,14 @@ def mechanism_allowed(claim: Claim) -> None:
 
 
 def principal_named(claim: Claim) -> None:
-    """A context can complete without naming anybody (anonymous NTLM, no principal)."""
-    if not claim.initiator and not claim.facts.name:
+    """A context can complete without naming anybody (anonymous NTLM and tickets)."""
+    if claim.initiator:
+        return
+    if not claim.facts.name:
         raise _not_proven("the context names no principal")
+    # A KDC can give such tickets to anybody who asks (RFC 8062 section 3).
+    if claim.facts.name == _ANONYMOUS_NAME:
+        raise _not_proven("an anonymous ticket names nobody")
 
 
 def protection_agreed(claim: Claim) -> None:

@@ -189,6 +189,12 @@ CASES = {
         "names no principal",
         _NOT_PROVEN,
     ),
+    "nobody by Kerberos": Case(
+        _acceptance.principal_named,
+        _with(SERVER, name="WELLKNOWN/ANONYMOUS"),
+        "names nobody",
+        _NOT_PROVEN,
+    ),
     "no integrity": Case(
         _acceptance.protection_agreed,
         _with(SERVER, integrity=False),
