@@ -16,6 +16,7 @@ from tests.hostile.scripts import (
     Attack,
     against_listener,
     against_session,
+    completed_first,
     without_integrity,
 )
 from tests.support.mechanisms import Real
@@ -86,3 +87,8 @@ def test_a_stripped_mic_is_missed_by_both_ends(accounts: Real, suite: str) -> No
     assert_both_fail(ends, outcomes)
     assert isinstance(outcomes[0].error, InsufficientProtection)
     assert "a message integrity code" in str(outcomes[0].error)
+
+
+def test_a_negotiation_that_begins_with_its_end(accounts: Real, suite: str) -> None:
+    result = against_session(completed_first(suite), accounts.server(suite))
+    assert "does not begin with its first token" in str(result.error)

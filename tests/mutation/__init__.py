@@ -1,0 +1,1 @@
+"""Each rule of docs/security.md is taken out, and its test has to fail."""
