@@ -22,7 +22,7 @@ from signetrpc.rpc._metadata import metadata as checked_metadata
 from signetrpc.transport.errors import TransportError
 
 from ._arguments import parse_arguments, parse_metadata, printed_result
-from ._exits import ExitCode, fail, status_exit
+from ._exits import ExitCode, fail, printable, status_exit
 from ._interfaces import load_definition
 from ._tls_files import CertificateFile, KeyFile, client_tls
 
@@ -163,7 +163,7 @@ def call(
     try:
         result = anyio.run(_call, target, channel, handler.method, prepared, options)
     except RpcError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
         raise typer.Exit(status_exit(error.status)) from None
     except ValueError as error:
         fail(str(error))

@@ -7,7 +7,7 @@ import typer
 
 from signetrpc.rpc import StatusCode
 
-__all__ = ["ExitCode", "fail", "status_exit"]
+__all__ = ["ExitCode", "fail", "printable", "status_exit"]
 
 
 class ExitCode(IntEnum):
@@ -32,6 +32,16 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.USAGE) -> NoRetur
         typer.secho("hint: ", err=True, fg="cyan", nl=False)
         typer.echo(hint, err=True)
     raise typer.Exit(code)
+
+
+def printable(text: str) -> str:
+    """Return a server's text without what would command a terminal."""
+    return "".join(
+        character
+        if character.isprintable() or character in "\n\t"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def status_exit(status: StatusCode) -> int:

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from signetrpc.idl.cli._exits import ExitCode, fail, status_exit
+from signetrpc.idl.cli._exits import ExitCode, fail, printable, status_exit
 from signetrpc.rpc import StatusCode
 
 
@@ -23,3 +23,10 @@ def test_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_statuses() -> None:
     assert status_exit(StatusCode.NOT_FOUND) == 69
+
+
+def test_a_servers_text_commands_no_terminal() -> None:
+    said = "no file \x1b]0;gone\x07\x9b2J\r\u202e\n\tsee \u00e9"
+    assert printable(said) == (
+        "no file \\x1b]0;gone\\x07\\x9b2J\\r\\u202e\n\tsee \u00e9"
+    )
