@@ -72,6 +72,7 @@ class ClientConnection(Connection):
         self._max_body_bytes = max_body_bytes
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
+        self._waiting_for_room = 0
 
     def start(self) -> None:
         """Begin to receive, and see to the end."""
@@ -90,7 +91,7 @@ class ClientConnection(Connection):
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
-        if self._retired and not self._calls:
+        if self._retired and not self._calls and not self._waiting_for_room:
             self._end(ConnectionClosed("closed by this end", clean=True))
 
     @property
@@ -154,12 +155,16 @@ class ClientConnection(Connection):
     async def _wait_for_room(self, timeout: float) -> float:
         """Wait until the server takes data again; return what is left of the time."""
         end = self._loop.time() + timeout
-        with anyio.move_on_after(timeout):
-            try:
+        self._waiting_for_room += 1
+        try:
+            with anyio.move_on_after(timeout):
                 await self._pipe.drain()
-            except ConnectionClosed as error:
-                raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
-            return end - self._loop.time()
+                return end - self._loop.time()
+        except ConnectionClosed as error:
+            raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
+        finally:
+            self._waiting_for_room -= 1
+        self._close_if_idle()
         raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
 
     def _check_not_ended(self) -> None:

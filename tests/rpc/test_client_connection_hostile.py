@@ -97,6 +97,31 @@ async def test_a_server_that_goes_away_is_left_when_all_is_answered() -> None:
         assert table.far.pipe.closed
 
 
+async def test_a_call_that_waits_for_room_is_made_where_it_waits() -> None:
+    async with calls() as table:
+        table.far.pipe.full = True
+        await table.start("a")
+        table.far.say(encode_go_away(30.0))
+        assert table.connection.ended is None
+        table.far.pipe.make_room()
+        await settle()
+        table.far.say(encode_reply(1, NIL, b"still answered"))
+        await settle()
+        assert table.caller.ended["a"] == b"still answered"
+        assert table.far.pipe.closed
+
+
+async def test_a_retired_connection_closes_when_nobody_waits_for_room() -> None:
+    async with calls() as table:
+        table.far.pipe.full = True
+        await table.start("a", timeout=0.01)
+        table.far.say(encode_go_away(30.0))
+        with anyio.fail_after(10):
+            while "a" not in table.caller.ended:
+                await anyio.sleep(0)
+        assert isinstance(table.connection.ended, ConnectionClosed)
+
+
 async def test_a_retired_connection_closes_when_its_last_call_is_given_up() -> None:
     async with calls() as table:
         await table.start("a")
