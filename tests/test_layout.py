@@ -32,6 +32,7 @@ SHELLS = (
     "transport/_loops*.py",
     "transport/_pipes*.py",
     "transport/_driver.py",
+    "transport/_steps.py",
     "transport/_sockets.py",
     "transport/_connectors.py",
     "transport/_stream.py",

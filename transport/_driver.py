@@ -4,34 +4,17 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
 
 from ._events import Established, StepRequired
 from ._pipes import Pipe
 from ._security import SecurityPolicy
 from ._session import Session
+from ._steps import run_step
 from .errors import HandshakeTimeout, TransportError
 
 __all__ = ["Link", "close_on_failure", "lifetime_end", "shake_hands"]
-
-_STEP_THREADS: Final = 32
-"""Steps that may wait for a KDC at once, per event loop."""
-
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("signetrpc_step_limiter")
-
-
-def _step_limiter() -> anyio.CapacityLimiter:
-    try:
-        return _limiter.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(_STEP_THREADS)
-        _limiter.set(limiter)
-        return limiter
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -137,9 +120,7 @@ async def _exchange(pipe: Pipe, session: Session) -> Established:
 
 async def _step(session: Session, token: bytes | None) -> None:
     try:
-        answer = await anyio.to_thread.run_sync(
-            session.step, token, abandon_on_cancel=True, limiter=_step_limiter()
-        )
+        answer = await run_step(session.step, token)
     except Exception as error:
         session.step_failed(error)
     else:

@@ -30,6 +30,7 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
         self._full = False
         self._eof = False
         self._lost: ConnectionClosed | None = None
+        self._over = False
         self._closed = self._loop.create_future()
 
     # asyncio calls these.
@@ -113,6 +114,8 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
     async def receive(self) -> bytes:
         """Return the next bytes, or b"" at the end."""
         while not self._received:
+            if self._over:
+                raise self._lost or broken(None)
             if self._eof:
                 return b""
             if self._lost is not None:
@@ -172,6 +175,7 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
         except (ConnectionClosed, BusyError, OSError):
             pass  # it is gone already, or the task that receives sees to the rest
         finally:
+            self._over = True
             transport.abort() if self._full else transport.close()
         try:
             with anyio.move_on_after(LINGER_SECONDS):
@@ -181,5 +185,7 @@ class AsyncioPipe(asyncio.Protocol, Pipe):
 
     def abort(self) -> None:
         """Close at once."""
+        self._over = True
+        self._received.clear()
         if self._transport is not None:
             self._transport.abort()
