@@ -26,7 +26,7 @@ from typing import Final
 
 from ._acceptance import Claim, accept
 from ._agreement import bound, check_choice, choose, make_suite, offer
-from ._config import NO_BINDING, Channel, Limits, SessionConfig
+from ._config import NO_BINDING, SessionConfig
 from ._events import StepRequired
 from ._frames import Frame, FrameType, encode_frame
 from ._hello import (
@@ -51,13 +51,9 @@ from .errors import (
 )
 
 __all__ = [
-    "NO_BINDING",
-    "Channel",
     "ContextFactory",
     "Handshake",
-    "Limits",
     "Role",
-    "SessionConfig",
     "mechanism_errors",
 ]
 
