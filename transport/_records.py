@@ -49,6 +49,11 @@ class RunWriter:
         self._run_size = 0
         self._frames: list[bytes] = []
 
+    @property
+    def empty(self) -> bool:
+        """True when nothing waits."""
+        return not self._run and not self._frames
+
     def append(self, message: bytes, level: Protection) -> None:
         """Add one message.
 
