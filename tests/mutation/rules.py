@@ -625,6 +625,13 @@ _DOOR: Final = (
         "if False:",
     ),
     _edit(
+        "A session that goes on after its ticket has ended",
+        "transport._driver:lifetime_end",
+        "transport/test_driver.py::test_a_lifetime_is_the_policys_or_the_proofs",
+        "if expires_at is not None:",
+        "if False:",
+    ),
+    _edit(
         "A password to be guessed at leisure from a token in the log",
         "transport._negotiate_ntlm:NtlmContext.__init__",
         f"{_NTLM}the_log_says_more_and_no_secret",
