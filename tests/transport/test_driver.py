@@ -8,11 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
+from signetrpc.transport._config import Channel, SessionConfig
 from signetrpc.transport._driver import close_on_failure, lifetime_end, shake_hands
 from signetrpc.transport._events import Established
 from signetrpc.transport._frames import FrameType
 from signetrpc.transport._identity import Mechanism
 from signetrpc.transport._pipes import Pipe
+from signetrpc.transport._protection import Protection
 from signetrpc.transport._security import SecurityPolicy
 from signetrpc.transport._session import Session, SessionState
 from signetrpc.transport.errors import (
@@ -23,9 +25,9 @@ from signetrpc.transport.errors import (
     RemoteProtocolError,
 )
 from signetrpc.transport.testing import ScriptedContext
+from tests.support.calls import HeldPipe
 from tests.support.pipes import KINDS, far_end, joined
 from tests.support.sessions import config, frames, opened
-from tests.support.turns import settle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", KINDS)]
 
@@ -221,35 +223,38 @@ async def test_a_session_that_failed_at_its_start_says_why(kind: str) -> None:
             await shake_hands(pipe, session)
 
 
-async def test_a_peer_that_does_not_read_the_end(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with joined(kind) as (one, two):
-        server = new_session(initiator=False)
-        scopes: list[anyio.CancelScope] = []
+class Stuck(HeldPipe):
+    """A pipe that brings what the test gave it, and takes nothing."""
 
-        def held(*, deadline: float) -> anyio.CancelScope:
-            scopes.append(anyio.CancelScope(deadline=deadline))
-            return scopes[-1]
+    def __init__(self, brings: bytes) -> None:
+        super().__init__()
+        self.full = True
+        self._brings = brings
 
-        def in_time(seconds: float) -> anyio.CancelScope:
-            return held(deadline=anyio.current_time() + seconds)
+    async def receive(self) -> bytes:
+        """Give what there is."""
+        return self._brings
 
-        drain = two.drain
+    async def drain(self) -> None:
+        """Have room until the session says its last words."""
+        if self.sent:
+            await super().drain()
 
-        async def stuck() -> None:
-            await drain()
-            if server.state is SessionState.OPEN:
-                scopes[0].deadline = anyio.current_time()
-                await anyio.sleep_forever()
 
-        async with shaking(one, new_session(initiator=True)):
-            await settle()  # the client's own scope is made
-            monkeypatch.setattr("anyio.move_on_after", in_time)
-            monkeypatch.setattr(two, "drain", stuck)
-            with pytest.raises(HandshakeTimeout, match="does not read"):
-                await shake_hands(two, server)
-            monkeypatch.undo()
+async def test_a_peer_that_does_not_read_the_end_runs_out_of_time(kind: str) -> None:
+    policy = SecurityPolicy(minimum_protection=Protection.NONE, handshake_seconds=0.01)
+    bare = SessionConfig(
+        policy=policy,
+        nonce=bytes(32),
+        secret=bytes(32),
+        channel=Channel(provides=Protection.NONE),
+    )
+    hello = Session(bare, initiator=True, now=0.0).data_to_send()
+    session = Session(bare, initiator=False, now=anyio.current_time())
+    pipe = Stuck(hello)
+    with pytest.raises(HandshakeTimeout, match="does not read"):
+        await shake_hands(pipe, session)
+    assert pipe.closed
 
 
 async def test_a_block_that_fails_closes_its_pipe(kind: str) -> None:
