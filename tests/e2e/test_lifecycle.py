@@ -153,6 +153,7 @@ async def test_a_listener_stops_and_its_connections_go_on(accounts: str) -> None
                         await stream.receive()
                 assert caught.value.clean
     listener.close()  # twice is harmless
+    assert str(listener.address) == address
     assert received == [b"one"]
 
 
