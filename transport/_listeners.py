@@ -136,13 +136,16 @@ class Listener:
                 self._accepting = group.cancel_scope
                 for sock in self._sockets:
                     group.start_soon(accept_forever, sock, accepted)
+            self._stop_listening()
             while self._tasks:
                 self._idle = anyio.Event()
                 await self._idle.wait()
         finally:
             self._accepting = None
             self.close()
-            self._close_sockets()
+            self._stop_listening()
+            for sock in self._fresh:
+                sock.close()
 
     def _spawn(
         self,
@@ -216,15 +219,15 @@ class Listener:
         if self._accepting is not None:
             self._accepting.cancel()  # `serve_links` closes what it waits for
         else:
-            self._close_sockets()
+            self._stop_listening()
         if isinstance(self._address, UnixAddress):
             try:
                 os.unlink(self._address.path)
             except FileNotFoundError:
                 pass
 
-    def _close_sockets(self) -> None:
-        for sock in (*self._sockets, *self._fresh):
+    def _stop_listening(self) -> None:
+        for sock in self._sockets:
             sock.close()
 
     async def __aenter__(self) -> "Listener":
