@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _DEFAULT_POLICY = SecurityPolicy()
+_NEGOTIABLE = frozenset({Mechanism.KERBEROS, Mechanism.NTLM})
 
 
 class Connector(ABC):
@@ -210,6 +211,10 @@ class NegotiateConnector(Connector):
         self._tls = tls
         host = address.service_host
         self._principal = service_principal or (f"host/{host}" if host else "")
+        if not self._principal.isprintable():
+            raise LocalProtocolError(
+                f"not a service principal: {self._principal!r}; expected host/NAME"
+            )
         # HELLO and the acceptance rules know the name without its realm.
         self._target = self._principal.partition("@")[0]
         self._allowed = self._mechanisms()
@@ -219,7 +224,9 @@ class NegotiateConnector(Connector):
 
     def _mechanisms(self) -> frozenset[Mechanism]:
         credentials = self._credentials
-        allowed = self._policy.allowed(ntlm_asked=credentials.asks_ntlm)
+        allowed = self._policy.allowed(ntlm_asked=credentials.asks_ntlm) & _NEGOTIABLE
+        if not allowed:
+            raise LocalProtocolError("the policy allows neither Kerberos nor NTLM")
         if self._target:
             return allowed
         # Without a service principal there is nothing to get a ticket for.
