@@ -13,7 +13,13 @@ from ._addresses import Address
 from ._agreement import BINDING
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._credentials import ServerCredentials
-from ._driver import Link, close_on_failure, lifetime_end, shake_hands
+from ._driver import (
+    Link,
+    close_on_failure,
+    lifetime_end,
+    open_channel,
+    shake_hands,
+)
 from ._hello import ClientHello
 from ._negotiate import AcceptorFactory
 from ._pipes import Pipe
@@ -21,7 +27,14 @@ from ._plain import PLAIN_POLICY, check_plain
 from ._protection import Protection
 from ._security import NegotiationProtocol, SecurityContext, SecurityPolicy
 from ._session import Session
-from ._tls import ServerTls, TlsPipe, certificate_hash, end_point_binding, wrap_server
+from ._tls import (
+    ServerTls,
+    TlsPipe,
+    certificate_hash,
+    check_tls,
+    end_point_binding,
+    wrap_server,
+)
 from .errors import HandshakeError, HandshakeTimeout
 
 __all__ = ["Acceptor", "NegotiateAcceptor", "PlainAcceptor", "TlsAcceptor"]
@@ -90,16 +103,14 @@ class PlainAcceptor(Acceptor):
 
     async def secure(self, pipe: Pipe, *, start: float) -> Link:
         """Exchange HELLOs."""
-        config = SessionConfig(
+        return await open_channel(
+            pipe,
+            Channel(provides=Protection.NONE),
+            initiator=False,
             policy=self._policy,
-            nonce=os.urandom(32),
-            secret=os.urandom(32),
             limits=self._limits,
-            channel=Channel(provides=Protection.NONE),
+            start=start,
         )
-        session = Session(config, initiator=False, now=start)
-        await shake_hands(pipe, session)
-        return Link(pipe, session, lifetime_end(session, self._policy))
 
 
 class TlsAcceptor(Acceptor):
@@ -115,23 +126,23 @@ class TlsAcceptor(Acceptor):
         """Read the certificates.
 
         Raises:
+            LocalProtocolError: The policy does not allow TLS to authenticate.
             OSError: A file cannot be read.
         """
+        check_tls(policy)
         super().__init__(policy, limits, tls)
 
     async def secure(self, pipe: Pipe, *, start: float) -> Link:
         """Do TLS, then exchange HELLOs."""
         secured = await self._wrap(pipe, start=start)
-        config = SessionConfig(
+        return await open_channel(
+            secured.pipe,
+            Channel(provides=Protection.SEAL, peer=secured.peer),
+            initiator=False,
             policy=self._policy,
-            nonce=os.urandom(32),
-            secret=os.urandom(32),
             limits=self._limits,
-            channel=Channel(provides=Protection.SEAL, peer=secured.peer),
+            start=start,
         )
-        session = Session(config, initiator=False, now=start)
-        await shake_hands(secured.pipe, session)
-        return Link(secured.pipe, session, lifetime_end(session, self._policy))
 
 
 class NegotiateAcceptor(Acceptor):

@@ -17,7 +17,7 @@ import anyio
 from ._addresses import Address, parse_address
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
 from ._credentials import ClientCredentials, TicketCache
-from ._driver import Link, close_on_failure, shake_hands
+from ._driver import Link, close_on_failure, open_channel, shake_hands
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate import InitiatorContext
 from ._pipes import Pipe
@@ -27,7 +27,14 @@ from ._security import ChannelBinding, NegotiationProtocol, SecurityPolicy
 from ._session import Session
 from ._sockets import connect_pipe
 from ._stream import SecureStream
-from ._tls import ClientTls, TlsPipe, certificate_hash, end_point_binding, wrap_client
+from ._tls import (
+    ClientTls,
+    TlsPipe,
+    certificate_hash,
+    check_tls,
+    end_point_binding,
+    wrap_client,
+)
 from .errors import ConnectFailed, HandshakeTimeout, LocalProtocolError
 
 __all__ = [
@@ -93,9 +100,13 @@ class Connector(ABC):
         """
 
     async def _wrap(self, pipe: Pipe, tls: ClientTls, *, start: float) -> TlsPipe:
+        try:
+            context = tls.context()
+        except OSError as error:
+            raise LocalProtocolError(f"cannot do TLS: {error}") from error
         seconds = self._policy.handshake_seconds
         with anyio.move_on_after(start + seconds - anyio.current_time()):
-            return await wrap_client(pipe, tls, tls.context(), self._address.tls_name)
+            return await wrap_client(pipe, tls, context, self._address.tls_name)
         raise HandshakeTimeout(f"the handshake took over {seconds:g} seconds")
 
 
@@ -123,16 +134,14 @@ class PlainConnector(Connector):
 
     async def secure(self, pipe: Pipe, *, start: float) -> Link:
         """Exchange HELLOs."""
-        config = SessionConfig(
+        return await open_channel(
+            pipe,
+            Channel(provides=Protection.NONE),
+            initiator=True,
             policy=self._policy,
-            nonce=os.urandom(32),
-            secret=os.urandom(32),
             limits=self._limits,
-            channel=Channel(provides=Protection.NONE),
+            start=start,
         )
-        session = Session(config, initiator=True, now=start)
-        await shake_hands(pipe, session)
-        return Link(pipe, session)
 
 
 class TlsConnector(Connector):
@@ -153,24 +162,26 @@ class TlsConnector(Connector):
             tls: None: the system's certificates and the host as typed.
             policy: What to demand.
             limits: What to accept from the server.
+
+        Raises:
+            LocalProtocolError: The policy does not allow TLS to authenticate.
         """
         super().__init__(address, policy, limits)
+        check_tls(policy)
         self._tls = tls or ClientTls()
 
     async def secure(self, pipe: Pipe, *, start: float) -> Link:
         """Do TLS, then exchange HELLOs."""
         async with close_on_failure(pipe):
             secured = await self._wrap(pipe, self._tls, start=start)
-        config = SessionConfig(
+        return await open_channel(
+            secured.pipe,
+            Channel(provides=Protection.SEAL, peer=secured.peer),
+            initiator=True,
             policy=self._policy,
-            nonce=os.urandom(32),
-            secret=os.urandom(32),
             limits=self._limits,
-            channel=Channel(provides=Protection.SEAL, peer=secured.peer),
+            start=start,
         )
-        session = Session(config, initiator=True, now=start)
-        await shake_hands(secured.pipe, session)
-        return Link(secured.pipe, session)
 
 
 class NegotiateConnector(Connector):
@@ -243,8 +254,8 @@ class NegotiateConnector(Connector):
             return await self._authenticate(pipe, start, NO_BINDING, None)
         async with close_on_failure(pipe):
             secured = await self._wrap(pipe, self._tls, start=start)
-        certificate = secured.server_certificate
-        binding: bytes | None = end_point_binding(certificate)
+            certificate = secured.server_certificate
+            binding: bytes | None = end_point_binding(certificate)
         if self._policy.channel_binding is ChannelBinding.NEVER:
             binding = None
         return await self._authenticate(

@@ -1,5 +1,6 @@
 """Drives a session's handshake over a pipe."""
 
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from ._config import Channel, Limits, SessionConfig
 from ._events import Established, StepRequired
 from ._pipes import Pipe
 from ._security import SecurityPolicy
@@ -14,7 +16,14 @@ from ._session import Session
 from ._steps import run_step
 from .errors import HandshakeTimeout, TransportError
 
-__all__ = ["Link", "close_on_failure", "lifetime_end", "shake_hands"]
+__all__ = [
+    "Link",
+    "close_on_failure",
+    "lifetime_end",
+    "open_channel",
+    "shake_hands",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -47,14 +56,58 @@ def lifetime_end(session: Session, policy: SecurityPolicy) -> float:
 
 @asynccontextmanager
 async def close_on_failure(pipe: Pipe) -> AsyncGenerator[None]:
-    """Close a pipe if the block raises or is cancelled."""
+    """Close a pipe if the block raises or is cancelled.
+
+    After a failure of the protocol what was written for the peer is still sent: it
+    says why.
+    """
     try:
         yield
+    except TransportError:
+        with anyio.CancelScope(shield=True):
+            await pipe.aclose()
+        raise
     except BaseException:
         pipe.abort()
         with anyio.CancelScope(shield=True):
             await pipe.aclose(linger=False)
         raise
+
+
+async def open_channel(
+    pipe: Pipe,
+    channel: Channel,
+    *,
+    initiator: bool,
+    policy: SecurityPolicy,
+    limits: Limits | None = None,
+    start: float,
+) -> Link:
+    """Exchange HELLOs over a pipe that protects by itself, or not at all.
+
+    Args:
+        pipe: Closed if the exchange fails.
+        channel: What protects it, and whom it proved the peer to be.
+        initiator: True for the client.
+        policy: What this end demands.
+        limits: What this end accepts.
+        start: When the deadline began to run, by anyio's clock.
+
+    Raises:
+        HandshakeError: No session came about.
+        ConnectionClosed: The peer went away.
+        RemoteProtocolError: The peer speaks something else.
+    """
+    config = SessionConfig(
+        policy=policy,
+        nonce=os.urandom(32),
+        secret=os.urandom(32),
+        limits=limits or Limits(),
+        channel=channel,
+    )
+    session = Session(config, initiator=initiator, now=start)
+    await shake_hands(pipe, session)
+    return Link(pipe, session, None if initiator else lifetime_end(session, policy))
 
 
 async def shake_hands(pipe: Pipe, session: Session) -> Established:

@@ -6,7 +6,7 @@ from typing import Final
 
 from ._addresses import Address, TcpAddress
 from ._protection import Protection
-from ._security import SecurityPolicy
+from ._security import ChannelBinding, SecurityPolicy
 from .errors import LocalProtocolError
 
 __all__ = ["PLAIN_POLICY", "check_plain"]
@@ -22,7 +22,7 @@ def check_plain(address: Address, policy: SecurityPolicy) -> None:
 
     Raises:
         LocalProtocolError: The address is not on this machine, or the policy demands
-            a protection.
+            a protection or a proof.
     """
     if isinstance(address, TcpAddress) and not _is_loopback(address.host):
         raise LocalProtocolError(
@@ -33,6 +33,11 @@ def check_plain(address: Address, policy: SecurityPolicy) -> None:
         raise LocalProtocolError(
             f"a plain connection gives NONE; the policy's minimum is "
             f"{policy.minimum_protection.name}"
+        )
+    named = policy.mechanisms is not None or bool(policy.require_mutual)
+    if named or policy.channel_binding is ChannelBinding.ALWAYS:
+        raise LocalProtocolError(
+            "the policy demands a proof; a plain connection proves nobody"
         )
     _log.warning("%s is PLAIN: nobody is authenticated, nothing is protected", address)
 

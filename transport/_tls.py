@@ -6,23 +6,24 @@ Negotiate it is what the proof is bound to.
 
 import hashlib
 import ssl
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import Any, Final
 
-import anyio
-from anyio.abc import ByteStream
-from anyio.streams.tls import TLSAttribute, TLSStream
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from ._frames import HEADER, FrameType
+from ._hello import rejection
 from ._identity import ANONYMOUS, Identity, Mechanism
-from ._pipes import Pipe, StreamPipe
+from ._pipes import Pipe
+from ._pipes_tls import PipeOverTls
+from ._security import SecurityPolicy
 from .errors import (
     AuthenticationFailed,
-    ConnectionClosed,
     FailureReason,
     HandshakeError,
+    LocalProtocolError,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ServerTls",
     "TlsPipe",
     "certificate_hash",
+    "check_tls",
     "end_point_binding",
     "wrap_client",
     "wrap_server",
@@ -117,9 +119,21 @@ def _load(context: ssl.SSLContext, certificate: _Path, key: _Path | None) -> Non
 
 
 def _der(certificate: x509.Certificate) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     return certificate.public_bytes(Encoding.DER)
+
+
+def check_tls(policy: SecurityPolicy) -> None:
+    """Refuse a policy that does not allow TLS by itself to authenticate.
+
+    Raises:
+        LocalProtocolError: It allows other mechanisms only.
+    """
+    allowed = policy.mechanisms
+    if allowed is not None and Mechanism.TLS not in allowed:
+        raise LocalProtocolError(
+            f"the policy allows {', '.join(sorted(allowed)) or 'no mechanism'}; "
+            "TLS by itself authenticates by certificates"
+        )
 
 
 def certificate_hash(der: bytes) -> bytes:
@@ -132,20 +146,51 @@ def end_point_binding(der: bytes) -> bytes:
 
     Source: RFC 5929 section 4.1: the hash is that of the certificate's signature, but
     SHA-256 for MD5 and SHA-1, and for a signature without one.
+
+    Raises:
+        HandshakeError: The certificate's signature has a form that is not known.
     """
-    used = x509.load_der_x509_certificate(der).signature_hash_algorithm
+    try:
+        used = x509.load_der_x509_certificate(der).signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise HandshakeError(
+            f"there is no channel binding to the server's certificate: {error}"
+        ) from error
     name = "sha256" if used is None or used.name in {"md5", "sha1"} else used.name
     return b"tls-server-end-point:" + hashlib.new(name, der).digest()
 
 
-def _identity(der: bytes | None, *, mutual: bool) -> Identity:
+def _identity(der: bytes | None, *, mutual: bool, name: str = "") -> Identity:
+    """Return who a certificate names.
+
+    Args:
+        der: The certificate, verified; None if there is none.
+        mutual: Whether each end proved itself.
+        name: Stands for a subject that is empty: the host that was verified.
+
+    Raises:
+        AuthenticationFailed: It cannot be read, or it names nobody.
+    """
     if der is None:
         return ANONYMOUS
-    certificate = x509.load_der_x509_certificate(der)
+    try:
+        # OpenSSL takes some certificates that this stricter reader does not.
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject.rfc4514_string()
+        issuer = certificate.issuer.rfc4514_string()
+    except ValueError as error:
+        raise AuthenticationFailed(
+            "the peer's certificate cannot be read", reason=FailureReason.MALFORMED
+        ) from error
+    if not (subject or name):
+        # All who have such a certificate would be one and the same caller.
+        raise AuthenticationFailed(
+            "the client's certificate has no subject", reason=FailureReason.NOT_PROVEN
+        )
     return Identity(
         mechanism=Mechanism.TLS,
-        name=certificate.subject.rfc4514_string(),
-        realm=certificate.issuer.rfc4514_string(),
+        name=subject or name,
+        realm=issuer,
         mutual=mutual,
         expires_at=certificate.not_valid_after_utc.timestamp(),
     )
@@ -166,40 +211,20 @@ class TlsPipe:
     server_certificate: bytes = field(repr=False)
 
 
-class _PipeStream(ByteStream):
-    """A pipe as the byte stream that anyio's TLS wants."""
+class _Client(PipeOverTls):
+    """A client's end, which knows the answer of a server that has no room."""
 
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
+    _begun = False
 
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        try:
-            data = await self._pipe.receive()
-        except ConnectionClosed as error:
-            raise anyio.BrokenResourceError from error
-        if not data:
-            raise anyio.EndOfStream
-        return data
+    def first_bytes(self, data: bytes) -> None:
+        """Raise what a REJECT says that came in place of TLS.
 
-    async def send(self, item: bytes) -> None:
-        self._pipe.write(item)
-        try:
-            await self._pipe.drain()
-        except ConnectionClosed as error:
-            raise anyio.BrokenResourceError from error
-
-    async def send_eof(self) -> None:
-        raise NotImplementedError("TLS cannot close one direction")
-
-    async def aclose(self) -> None:
-        await self._pipe.aclose(linger=False)
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {}
-
-
-_PEER: Final = TLSAttribute.peer_certificate_binary
+        A full server says so before it spends a handshake on anybody.  The frame
+        cannot be taken for a TLS record, whose types are 20 and up.
+        """
+        begun, self._begun = self._begun, True
+        if not begun and data[0] == FrameType.REJECT:
+            raise rejection(data[HEADER.size :])
 
 
 async def wrap_client(
@@ -221,11 +246,15 @@ async def wrap_client(
     name = tls.server_name or host
     if not name:
         raise HandshakeError("TLS on a unix socket needs server_name to verify")
-    stream = await _shake_hands(pipe, context, server_side=False, hostname=name)
-    certificate: bytes | None = stream.extra(_PEER)
+    try:
+        over = _Client(pipe, context, server_side=False, hostname=name)
+    except ValueError as error:
+        raise HandshakeError(f"{name!r} is no host name: {error}") from error
+    await _shake_hands(over)
+    certificate = over.peer_certificate
     assert certificate is not None  # the context verifies, so there is one
-    peer = _identity(certificate, mutual=tls.certificate is not None)
-    return TlsPipe(StreamPipe(stream), peer, certificate)
+    peer = _identity(certificate, mutual=tls.certificate is not None, name=name)
+    return TlsPipe(over, peer, certificate)
 
 
 async def wrap_server(
@@ -243,23 +272,15 @@ async def wrap_server(
         HandshakeError: TLS failed otherwise.
         ConnectionClosed: The peer went away.
     """
-    stream = await _shake_hands(pipe, context, server_side=True, hostname=None)
-    peer = _identity(stream.extra(_PEER, None), mutual=True)
-    return TlsPipe(StreamPipe(stream), peer, certificate)
+    over = PipeOverTls(pipe, context, server_side=True)
+    await _shake_hands(over)
+    peer = _identity(over.peer_certificate, mutual=True)
+    return TlsPipe(over, peer, certificate)
 
 
-async def _shake_hands(
-    pipe: Pipe, context: ssl.SSLContext, *, server_side: bool, hostname: str | None
-) -> TLSStream:
+async def _shake_hands(over: PipeOverTls) -> None:
     try:
-        return await TLSStream.wrap(
-            _PipeStream(pipe),
-            server_side=server_side,
-            hostname=hostname,
-            ssl_context=context,
-            # Truncation is found by CLOSE, which is authenticated all the same.
-            standard_compatible=False,
-        )
+        await over.shake_hands()
     except ssl.SSLCertVerificationError as error:
         raise AuthenticationFailed(
             f"the peer's certificate is not good: {error.verify_message}",
@@ -271,7 +292,3 @@ async def _shake_hands(
                 "the client has no certificate", reason=FailureReason.NO_CREDENTIALS
             ) from error
         raise HandshakeError(f"TLS failed: {error.reason or error}") from error
-    except (anyio.BrokenResourceError, anyio.EndOfStream) as error:
-        raise ConnectionClosed(
-            "the connection ended during the TLS handshake", clean=False
-        ) from error
