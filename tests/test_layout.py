@@ -50,7 +50,14 @@ SHELLS = (
 MAX_LINES = 400
 
 # Private modules without a test file of their own, and where they are tested.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "transport/_contract_connector.py": "tests/contract/test_connectors.py",
+    "transport/_contract_context.py": "tests/contract/test_contexts.py",
+    "transport/_contract_ends.py": "tests/contract/test_finds.py",
+    "transport/_contract_flow.py": "tests/contract/test_finds.py",
+    "transport/_contract_pipes.py": "tests/contract/test_pipes.py",
+    "transport/_contract_pair.py": "tests/contract/test_connectors.py",
+}
 
 FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

@@ -10,7 +10,7 @@ Usable without the RPC layer above it.
 
 from ._acceptors import Acceptor, NegotiateAcceptor, PlainAcceptor, TlsAcceptor
 from ._addresses import Address, TcpAddress, UnixAddress, parse_address
-from ._config import Limits
+from ._config import Channel, Limits
 from ._connectors import (
     Connector,
     NegotiateConnector,
@@ -29,8 +29,10 @@ from ._credentials import (
     Winbind,
 )
 from ._door import DoorLimits
+from ._driver import Link, open_channel
 from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
 from ._listeners import Listener, listen, listen_with
+from ._pipes import Pipe, StreamPipe
 from ._protection import Protection
 from ._security import (
     ChannelBinding,
@@ -67,6 +69,7 @@ __all__ = [
     "Address",
     "AuthenticationFailed",
     "BusyError",
+    "Channel",
     "ChannelBinding",
     "ClientCredentials",
     "ClientTls",
@@ -85,6 +88,7 @@ __all__ = [
     "IntegrityError",
     "Keytab",
     "Limits",
+    "Link",
     "Listener",
     "LocalProtocolError",
     "Mechanism",
@@ -94,6 +98,7 @@ __all__ = [
     "NegotiationProtocol",
     "NtlmFacts",
     "Password",
+    "Pipe",
     "PlainAcceptor",
     "PlainConnector",
     "Protection",
@@ -105,6 +110,7 @@ __all__ = [
     "SecurityPolicy",
     "ServerCredentials",
     "ServerTls",
+    "StreamPipe",
     "TcpAddress",
     "TicketCache",
     "TlsAcceptor",
@@ -117,5 +123,6 @@ __all__ = [
     "connect_stream_with",
     "listen",
     "listen_with",
+    "open_channel",
     "parse_address",
 ]

@@ -1,5 +1,9 @@
 """Parts for testing what is built on the transport (public).
 
+`check_connector` and `check_security_context` say whether a connector or a security
+context does what all of them do (docs/howto/connectors.md); `memory_pipes` joins two
+ends without a network.  None of them needs a test framework.
+
 `ScriptedContext` is a security context that needs no Kerberos and no accounts: two of
 them shake hands in as many legs as you say and protect with AES-GCM and HMAC under
 a key you give.  It proves nothing about anybody; use it in tests only.
@@ -13,12 +17,25 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ._contract_connector import check_connector
+from ._contract_context import check_security_context
+from ._contract_pair import ConnectorPair
+from ._contract_pipes import memory_pipes
 from ._events import Event, StepRequired
 from ._identity import Mechanism
 from ._security import ContextFacts, Unwrapped
 from ._session import Session
 
-__all__ = ["ScriptedContext", "drain", "pump", "scripted_facts"]
+__all__ = [
+    "ConnectorPair",
+    "ScriptedContext",
+    "check_connector",
+    "check_security_context",
+    "drain",
+    "memory_pipes",
+    "pump",
+    "scripted_facts",
+]
 
 
 def scripted_facts(*, initiator: bool, target: str = "host/server") -> ContextFacts:
