@@ -5,11 +5,12 @@ whose handshakes fail again and again has to wait, twice as long each time; a su
 clears it.  Peers on a unix socket have no address and are only counted.
 """
 
+import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Door", "DoorLimits"]
+__all__ = ["Door", "DoorLimits", "door_key"]
 
 _MOST_REMEMBERED: Final = 10_000
 """Failing addresses remembered; past that the one that failed longest ago goes."""
@@ -42,6 +43,22 @@ class _Failures:
     until: float = 0.0
 
 
+def door_key(host: str) -> str:
+    """Return what a peer is counted under.
+
+    An IPv6 customer has a /64 at least (RFC 6177), so its addresses count as one.
+
+    Args:
+        host: The peer's address; empty on a unix socket.
+    """
+    if ":" not in host:
+        return host
+    address = ipaddress.IPv6Address(host)
+    if address.is_link_local or address.is_loopback:
+        return host
+    return str(ipaddress.IPv6Network((address.packed, 64), strict=False))
+
+
 class Door:
     """Counts a listener's connections.  Without I/O and without a clock."""
 
@@ -66,7 +83,7 @@ class Door:
         """Return why a connection may not come in, or None.
 
         Args:
-            peer: The address; empty on a unix socket.
+            peer: By its `door_key`.
             now: Seconds of a monotonic clock.
         """
         limits = self._limits

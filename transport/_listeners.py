@@ -20,7 +20,7 @@ from ._acceptors import Acceptor, NegotiateAcceptor
 from ._addresses import Address, TcpAddress, UnixAddress, parse_address
 from ._config import Limits
 from ._credentials import ServerCredentials
-from ._door import Door, DoorLimits
+from ._door import Door, DoorLimits, door_key
 from ._driver import Link
 from ._frames import FrameType, encode_frame
 from ._hello import RejectCode
@@ -249,8 +249,7 @@ def _suspicious(error: Exception) -> bool:
 def _peer_host(sock: socket.socket) -> str:
     if sock.family == socket.AF_UNIX:
         return ""
-    host: str = sock.getpeername()[0]
-    return host
+    return door_key(sock.getpeername()[0])
 
 
 async def listen(
