@@ -11,12 +11,13 @@ from signetrpc.rpc._messages import (
     encode_status,
     parts_of,
 )
+from signetrpc.transport._frames import FrameType
 from signetrpc.transport._identity import Mechanism
 from signetrpc.transport._security import NegotiationProtocol
 from tests.fuzz.mutation import FOLDER
 from tests.fuzz.targets import exchange, ntlm_challenge
 from tests.support.negotiation import ALICE, initiator
-from tests.support.sessions import SUITES, answer, frames, hello_of
+from tests.support.sessions import SUITES, answer, frames, hello_of, raw
 
 NEGOTIATE = NegotiationProtocol.NEGOTIATE
 
@@ -58,6 +59,19 @@ def _exchanges(*, open_only: bool) -> dict[str, bytes]:
     return made
 
 
+def _attacks() -> dict[str, bytes]:
+    """What should be refused whole: the nearest to a way in that there is."""
+    made: dict[str, bytes] = {}
+    for name, stream in _exchanges(open_only=True).items():
+        first, parts = stream[:1], [frame.encoded for frame in frames(stream[1:])]
+        unprotected = raw(FrameType.RECORD, b"\0\0\0\4fake")
+        made[f"{name}-repeated"] = first + parts[0] * 2
+        made[f"{name}-unprotected"] = first + unprotected + parts[0]
+        made[f"{name}-swapped"] = first + parts[1] + parts[0]
+        made[f"{name}-closed-early"] = first + parts[-1] + parts[0]
+    return made
+
+
 def _tokens() -> dict[str, bytes]:
     # Of handshakes long over: well-formed, and worth nothing.
     made: dict[str, bytes] = {}
@@ -82,7 +96,7 @@ def main() -> None:
         "hello": _hellos(),
         "handshake": whole,
         "tokens": _tokens(),
-        "session": _exchanges(open_only=True),
+        "session": _exchanges(open_only=True) | _attacks(),
         # In chunks of other sizes, each.
         "frames": {
             name: bytes((number * 36,)) + stream[1:]

@@ -1,4 +1,4 @@
-"""A million bytes strings that nobody sent; `scripts/soak` runs them all.
+"""A million byte strings that nobody sent; `scripts/soak` runs them all.
 
 Each target gets its share, by the plain driver, from the corpus in the tree; then
 atheris leads some more by coverage, where it is installed.
@@ -14,6 +14,7 @@ import pytest
 
 from tests.fuzz.mutation import FOLDER, corpus, inputs
 from tests.fuzz.targets import TARGETS
+from tests.mutation.edits import Edit, applied
 from tests.support.scale import scaled
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,38 @@ def test_only_clean_refusals_come_of_mutations(target: str) -> None:
         except Exception as error:
             error.add_note(f"input {number} of {target}: {data.hex()}")
             raise
+
+
+PLANTED = {
+    "frames": Edit(
+        "transport._frames:FrameDecoder._check", "if length > self.limit:", "if False:"
+    ),
+    "handshake": Edit(
+        "transport._handshake:Handshake._verify_finished",
+        "self._context.verify(statement, bytes(frame.body))",
+        "pass",
+    ),
+    "hello": Edit(
+        "transport._hello:decode_hello",
+        "except (msgspec.ValidationError, RecursionError) as error:",
+        "except ZeroDivisionError as error:",
+    ),
+    "session": Edit(
+        "transport._session:Session._receive_record",
+        "if level < self._minimum:",
+        "if False:",
+    ),
+}
+
+
+@pytest.mark.parametrize("target", PLANTED)
+def test_a_planted_defect_is_found(target: str) -> None:
+    check, seeds = TARGETS[target], corpus(target)
+    for data in seeds:  # and what is recorded once is recorded
+        check(data)
+    with applied((PLANTED[target],)), pytest.raises(Exception):  # noqa: B017
+        for data in inputs(seeds, 2_000, seed=7420):
+            check(data)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -53,8 +53,9 @@ class Path(RuleBasedStateMachine):
         suite=st.sampled_from(SUITES),
         legs=st.integers(2, 5),
         minimum=st.sampled_from([NONE, SIGN, SEAL]),
+        shaken=st.booleans(),
     )
-    def meet(self, suite: str, legs: int, minimum: Protection) -> None:
+    def meet(self, suite: str, legs: int, minimum: Protection, shaken: bool) -> None:
         self.minimum = minimum
         self.ends: tuple[Session, Session] = pair(
             suite=suite, legs=legs, minimum=self.minimum, limits=SMALL
@@ -68,6 +69,9 @@ class Path(RuleBasedStateMachine):
         self.peer_closed = [False, False]
         self.cut = [False, False]
         self.interfered = False
+        self.passed: list[list[bytes]] = [[], []]
+        if shaken:
+            self.deliver_all()
 
     # The ends.
 
@@ -87,6 +91,10 @@ class Path(RuleBasedStateMachine):
                         self.got[end] += [(level, bytes(each)) for each in messages]
                     case PeerClosed():
                         self.peer_closed[end] = True
+        except ConnectionClosed as error:
+            # A clean end is one that the peer meant.
+            assert not error.clean or self.peer_closed[end]
+            self.errors[end] = error
         except TransportError as error:
             known = self.errors[end]
             assert known is None or known is error or self.cut[1 - end]
@@ -94,8 +102,9 @@ class Path(RuleBasedStateMachine):
         if self.errors[end] is None and self.steps[end] is None:
             held = session._decoder  # pyright: ignore[reportPrivateUsage]
             assert held.buffered <= held.limit + HEADER.size
-        if not self.cut[end]:
-            self.wire[end] += session.data_to_send()
+        if not self.cut[end] and (data := session.data_to_send()):
+            self.wire[end] += data
+            self.passed[end].append(data)
 
     @precondition(lambda self: any(self.steps))
     @rule(fails=st.sampled_from([False] * 9 + [True]))
@@ -204,6 +213,21 @@ class Path(RuleBasedStateMachine):
             return  # NONE promises nothing of what is made up
         self.wire[end] += raw(kind, body, level=level)
         self.interfered = True
+
+    @precondition(lambda self: self.passed[0] or self.passed[1])
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        """Send once more, to either end, what went over the wire before."""
+        end = data.draw(st.sampled_from([end for end in (0, 1) if self.passed[end]]))
+        self.wire[data.draw(END)] += data.draw(st.sampled_from(self.passed[end]))
+        self.interfered = True
+
+    @rule(end=END)
+    def make_up_a_message(self, end: int) -> None:
+        """Send an unprotected message in an end's name."""
+        if self.minimum is not NONE:
+            self.wire[end] += raw(FrameType.RECORD, b"\0\0\0\4fake")
+            self.interfered = True
 
     @rule(end=END)
     def cut_off(self, end: int) -> None:
