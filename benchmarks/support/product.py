@@ -1,12 +1,11 @@
 """The product as a subject: an echo of a typed dataclass, at each level."""
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
 import msgspec
 
 from benchmarks.support.workload import Echo
@@ -18,14 +17,36 @@ from signetrpc.rpc import (
     Protection,
     SecurityPolicy,
     Server,
-    ServerCredentials,
     UnaryMethod,
-    connect,
+    connect_with,
     method,
     service,
 )
+from signetrpc.transport import (
+    Acceptor,
+    Address,
+    ClientTls,
+    Connector,
+    DoorLimits,
+    NegotiateAcceptor,
+    NegotiateConnector,
+    NegotiationProtocol,
+    ServerTls,
+    TlsAcceptor,
+    TlsConnector,
+    listen_with,
+    parse_address,
+)
 
 __all__ = ["connect_product", "serve_product"]
+
+# The benchmarks are one address that opens thousands of connections.
+_OPEN = DoorLimits(
+    connections=20_000,
+    connections_per_peer=20_000,
+    handshakes=20_000,
+    handshakes_per_peer=20_000,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +137,22 @@ def _method(level: Protection) -> UnaryMethod[EchoArguments, Payload]:
 
 async def serve_product(options: dict[str, str]) -> None:
     """Serve until cancelled; print the address."""
-    accept: Sequence[ServerCredentials]
-    if options["mechanism"] == "ntlm":
-        accept = [AccountFile(options["accounts"])]
-    else:
-        accept = [Keytab(options["keytab"])]
-    server = Server([EchoService, BulkService], accept=accept, policy=_policy(options))
-    async with anyio.create_task_group() as group:
-        print(await group.start(server.serve, "tcp://127.0.0.1:0"), flush=True)
+    acceptor: Acceptor
+    policy = _policy(options)
+    match options["mechanism"]:
+        case "tls":
+            tls = ServerTls(certificate=options["certificate"], key=options["key"])
+            acceptor = TlsAcceptor(tls, policy=policy)
+        case "ntlm":
+            accounts = AccountFile(options["accounts"])
+            acceptor = NegotiateAcceptor([accounts], policy=policy)
+        case _:
+            keytab = Keytab(options["keytab"])
+            acceptor = NegotiateAcceptor([keytab], policy=policy)
+    server = Server([EchoService, BulkService])
+    async with await listen_with("tcp://127.0.0.1:0", acceptor, door=_OPEN) as listener:
+        print(listener.address, flush=True)
+        await server.serve_listener(listener)
 
 
 @asynccontextmanager
@@ -131,23 +160,30 @@ async def connect_product(
     address: str, options: dict[str, str], connections: int
 ) -> AsyncGenerator[list[Echo]]:
     """Connect and give an echo for each connection."""
-    credentials = None
-    if options["mechanism"] == "ntlm":
-        credentials = Password(r"BENCH\alice", os.environ["BENCH_PASSWORD"])
+    connector = _connector(parse_address(address), options)
     echo = _call(options)
     echoes: list[Echo] = []
     async with AsyncExitStack() as stack:
         for _ in range(connections):
-            channel = await stack.enter_async_context(
-                connect(
-                    address,
-                    credentials=credentials,
-                    service_principal="host/localhost",
-                    policy=_policy(options),
-                )
-            )
+            channel = await stack.enter_async_context(connect_with(connector))
             echoes.append(partial(echo, channel))
         yield echoes
+
+
+def _connector(address: Address, options: dict[str, str]) -> Connector:
+    policy = _policy(options)
+    if options["mechanism"] == "tls":
+        tls = ClientTls(ca=options["certificate"], server_name="localhost")
+        return TlsConnector(address, tls=tls, policy=policy)
+    credentials = None
+    if options["mechanism"] == "ntlm":
+        credentials = Password(r"BENCH\alice", os.environ["BENCH_PASSWORD"])
+    return NegotiateConnector(
+        address,
+        credentials=credentials,
+        service_principal="host/localhost",
+        policy=policy,
+    )
 
 
 def _call(options: dict[str, str]) -> Callable[[Channel], Awaitable[object]]:
@@ -165,6 +201,10 @@ def _call(options: dict[str, str]) -> Callable[[Channel], Awaitable[object]]:
 
 def _policy(options: dict[str, str]) -> SecurityPolicy:
     minimum = min(Protection.SIGN, Protection[options["level"]])
+    form = options.get("form")
     return SecurityPolicy(
-        minimum_protection=minimum, suites=tuple(options["suites"].split(","))
+        minimum_protection=minimum,
+        suites=tuple(options["suites"].split(",")),
+        negotiation=None if form is None else NegotiationProtocol(form),
+        handshake_seconds=float(options.get("handshake_seconds", "10")),
     )

@@ -17,7 +17,15 @@ from benchmarks.support.grpc_aio import make_certificate
 from benchmarks.support.workload import Load
 from tests.support.kdc import Kdc
 
-__all__ = ["Subject", "environment", "interleave"]
+__all__ = [
+    "Environment",
+    "Serving",
+    "Subject",
+    "environment",
+    "interleave",
+    "load_once",
+    "serving",
+]
 
 _ROOT = Path(__file__).parents[2]
 _SECONDS_MORE = 60.0
@@ -34,6 +42,14 @@ class Subject:
 
     name: str
     options: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A subject's server: where it is, and its process."""
+
+    address: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +95,14 @@ def interleave(
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     with ExitStack() as stack:
         servers = {
-            subject.name: stack.enter_context(_server(subject, around, processors[0]))
+            subject.name: stack.enter_context(serving(subject, around, processors[0]))
             for subject in subjects
         }
         for _ in range(rounds):
             for load_name, load in loads.items():
                 for subject in subjects:
-                    address = servers[subject.name]
-                    figures = _load(subject, around, address, load, processors[-1])
+                    address = servers[subject.name].address
+                    figures = load_once(subject, around, address, load, processors[-1])
                     by_load = found.setdefault(subject.name, {})
                     by_load.setdefault(load_name, []).append(figures)
     return {
@@ -109,7 +125,9 @@ def _options(subject: Subject, around: Environment, processor: int) -> dict[str,
 
 
 @contextmanager
-def _server(subject: Subject, around: Environment, processor: int) -> Generator[str]:
+def serving(
+    subject: Subject, around: Environment, processor: int
+) -> Generator[Serving]:
     process = subprocess.Popen(
         _command("serve", _options(subject, around, processor)),
         cwd=_ROOT,
@@ -123,12 +141,12 @@ def _server(subject: Subject, around: Environment, processor: int) -> Generator[
         address = process.stdout.readline().strip()
         if not address:
             raise RuntimeError(f"the server of {subject.name} did not start")
-        yield address
+        yield Serving(address, process.pid)
     finally:
         process.communicate(timeout=_SECONDS_MORE)
 
 
-def _load(
+def load_once(
     subject: Subject, around: Environment, address: str, load: Load, processor: int
 ) -> dict[str, Any]:
     done = subprocess.run(

@@ -12,7 +12,7 @@ import sys
 import anyio
 import anyio.to_thread
 
-from benchmarks.support.workload import Load, measure
+from benchmarks.support.workload import Load, measure, measure_connecting
 
 __all__: list[str] = []
 
@@ -33,8 +33,11 @@ async def _load(options: dict[str, str], address: str, load: Load) -> None:
         from benchmarks.support.grpc_aio import connect_grpc as connect
     else:
         from benchmarks.support.product import connect_product as connect
-    async with connect(address, options, load.connections) as echoes:
-        measured = await measure(echoes, load)
+    if load.in_flight == 0:
+        measured = await measure_connecting(lambda: connect(address, options, 1), load)
+    else:
+        async with connect(address, options, load.connections) as echoes:
+            measured = await measure(echoes, load)
     print(json.dumps(measured.as_dict()), flush=True)
 
 

@@ -7,12 +7,13 @@ protobuf, which is in its favour.
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import anyio
 
-__all__ = ["Echo", "Load", "Measured", "measure"]
+__all__ = ["Echo", "Load", "Measured", "measure", "measure_connecting"]
 
 Echo = Callable[[], Awaitable[object]]
 """One call on one connection."""
@@ -26,7 +27,8 @@ class Load:
 
     Attributes:
         connections: Connections opened.
-        in_flight: Calls under way on each.
+        in_flight: Calls under way on each; 0 measures connecting instead: each round is
+            a connection, its handshake and one call.
         seconds: How long to go on.
     """
 
@@ -56,6 +58,22 @@ class Measured:
         return asdict(self)
 
 
+async def measure_connecting(
+    connect: Callable[[], AbstractAsyncContextManager[list[Echo]]], load: Load
+) -> Measured:
+    """Connect, call once and close, one after the other, and count."""
+    durations: list[float] = []
+    clock = time.perf_counter
+    cpu = time.process_time()
+    began = clock()
+    while clock() - began < load.seconds or len(durations) < 3:
+        start = clock()
+        async with connect() as (echo,):
+            await echo()
+            durations.append(clock() - start)
+    return _measured(durations, clock() - began, time.process_time() - cpu)
+
+
 async def measure(echoes: list[Echo], load: Load) -> Measured:
     """Keep `in_flight` calls going on each connection and count."""
     durations: list[float] = []
@@ -79,6 +97,10 @@ async def measure(echoes: list[Echo], load: Load) -> Measured:
                 group.start_soon(caller, echo)
     elapsed = clock() - start
     cpu = time.process_time() - cpu
+    return _measured(durations, elapsed, cpu)
+
+
+def _measured(durations: list[float], elapsed: float, cpu: float) -> Measured:
     durations.sort()
     return Measured(
         calls_per_second=len(durations) / elapsed,
