@@ -1,14 +1,5 @@
 """Fixtures for the contract suites."""
 
-from collections.abc import Iterator
+from tests.support.meetings import short_linger
 
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def short_linger() -> Iterator[None]:
-    """Wait for a dead peer a moment only: the matrix has a hundred of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("_pipes", "_pipes_asyncio"):
-            patch.setattr(f"signetrpc.transport.{module}.LINGER_SECONDS", 0.05)
-        yield
+__all__ = ["short_linger"]
