@@ -1,5 +1,7 @@
 """The channel: connecting anew, and leaving a dead server alone."""
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -54,6 +56,26 @@ async def test_a_server_that_goes_away_is_left_for_another() -> None:
             first.say(encode_reply(1, NIL, encode_value(4)))
         await settle()
         assert results == [4] and first.pipe.closed
+
+
+async def test_a_connection_whose_keys_are_used_up_is_closed_when_idle() -> None:
+    async with table() as held:
+        first = held.far
+        results: list[int] = []
+
+        async def call() -> None:
+            results.append(await held.channel.unary(LENGTH, Text("abc")))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await settle()
+            connection: Any = held.channel._connection  # pyright: ignore[reportPrivateUsage]
+            connection._session._suite._bytes_sent = 64 << 30
+            assert await held.call(held.answer) == 3
+            assert held.far is not first and not first.pipe.closed
+            first.say(encode_reply(1, NIL, encode_value(4)))
+            await settle()
+            assert results == [4] and first.pipe.closed
 
 
 async def test_callers_share_one_new_connection() -> None:

@@ -232,3 +232,22 @@ async def test_a_broken_session_is_aborted() -> None:
         assert connection.ended is not None
         await connection.aclose()
         assert far.pipe.aborted and not far.pipe.sent
+
+
+async def test_sealing_that_fails_again_and_again_ends_it_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> bytes:
+        raise ValueError("a bug")
+
+    async with noting() as (connection, far, _):
+        with monkeypatch.context() as patch:
+            session = connection._session  # pyright: ignore[reportPrivateUsage]
+            patch.setattr(session, "data_to_send", fail)
+            connection.say(1, soon=False)
+            assert connection.losses == [connection.ended]
+            assert str(connection.ended) == "sealing failed: a bug"
+            connection.say(2)
+            await settle()
+        assert not far.pipe.sent
+    assert 1 <= caplog.text.count("sealing for host/server@EXAMPLE.COM") <= 2

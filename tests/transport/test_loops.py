@@ -272,6 +272,20 @@ async def test_an_error_of_a_task_takes_the_body_down() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_error_of_a_task_keeps_its_cause() -> None:
+    cause = KeyError("cause")
+
+    async def fail() -> None:
+        raise ValueError("task") from cause
+
+    with pytest.raises(ValueError) as caught:
+        async with open_loop() as loop:
+            loop.spawn(fail())
+            await anyio.sleep_forever()
+    assert caught.value.__cause__ is cause
+
+
+@pytest.mark.anyio
 async def test_an_error_of_a_task_comes_out_of_a_body_that_hides_its_end() -> None:
     with pytest.raises(ValueError, match="task"):
         async with open_loop() as loop:
