@@ -110,13 +110,17 @@ async def test_a_task_of_the_loop_sends_what_is_written(kind: str) -> None:
         await one.drain()
 
 
-async def test_a_writer_cancelled_while_it_drains_hurts_nobody(kind: str) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_writer_cancelled_while_it_drains_hurts_nobody(
+    kind: str, begun: bool
+) -> None:
     async with joined(kind) as (one, two), open_loop() as loop:
         one.start_receiving(loop, Noted())
         await settle()
         one.write(MUCH)
         assert one.congested
-        await settle()
+        if begun:
+            await settle()
         with anyio.CancelScope() as scope:
             loop.call_soon(scope.cancel)
             await one.drain()
