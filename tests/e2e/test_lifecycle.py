@@ -141,9 +141,9 @@ async def test_a_listener_stops_and_its_connections_go_on(accounts: str) -> None
 
     with anyio.fail_after(PATIENCE):
         listener = await listen("tcp://127.0.0.1:0", accept=[AccountFile(accounts)])
+        address = str(listener.address)
         async with anyio.create_task_group() as group:
             group.start_soon(listener.serve, handle)
-            address = str(listener.address)
             async with await connect_stream(address, credentials=ALICE) as stream:
                 await stream.send(b"one")
                 assert (await stream.receive()).data == b"one"

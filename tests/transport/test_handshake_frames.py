@@ -5,10 +5,13 @@ Each attempt fails on both sides: scripted handshakes of 2 to 5 legs, and real o
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from signetrpc.transport._frames import Frame, FrameType
+from signetrpc.transport._hello import ClientHello
+from signetrpc.transport._security import SecurityContext
 from signetrpc.transport.errors import IntegrityError
 from signetrpc.transport.testing import ScriptedContext
 from tests.support.mechanisms import Real
@@ -251,6 +254,10 @@ class _Mirrored(ScriptedContext):
         return bytes(12)
 
 
+def _mirrored(_: ClientHello, *, initiator: bool, legs: int) -> SecurityContext:
+    return _Mirrored(initiator=initiator, legs=legs)
+
+
 @pytest.mark.parametrize("legs", LEGS)
 @pytest.mark.parametrize("initiator", [True, False])
 def test_finished_sent_back_proves_nothing_whatever_the_mechanism(
@@ -260,7 +267,7 @@ def test_finished_sent_back_proves_nothing_whatever_the_mechanism(
         session(
             initiator=role,
             suite=suite,
-            context=lambda _, role=role: _Mirrored(initiator=role, legs=legs),
+            context=partial(_mirrored, initiator=role, legs=legs),
         )
         for role in (True, False)
     )
