@@ -1,0 +1,39 @@
+"""One row of docs/security.md's table."""
+
+from dataclasses import dataclass
+
+from tests.mutation.edits import Change, Edit, Off
+
+__all__ = ["Rule", "edit", "off"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row.
+
+    Attributes:
+        attack: What somebody tries.
+        where: The function that refuses it, `module:name`.
+        test: The test that shows it, as pytest names it.
+        changes: What takes the rule out.
+    """
+
+    attack: str
+    where: str
+    test: str
+    changes: tuple[Change, ...]
+
+    @property
+    def shown(self) -> str:
+        """The rule as the document has it."""
+        return self.where.replace("transport.", "transport/").replace("rpc.", "rpc/")
+
+
+def edit(attack: str, where: str, test: str, old: str, new: str) -> Rule:
+    """Return a rule that is taken out by changing text where it is."""
+    return Rule(attack, where, f"tests/{test}", (Edit(where, old, new),))
+
+
+def off(attack: str, where: str, test: str) -> Rule:
+    """Return a rule that is a whole function, taken out by letting it do nothing."""
+    return Rule(attack, where, f"tests/{test}", (Off(where),))
