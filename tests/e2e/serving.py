@@ -30,7 +30,8 @@ class Options(TypedDict, total=False):
     """What a server is told, as JSON.
 
     `server` goes to `Server` as it is; `handshake_seconds`, `minimum` and
-    `mechanisms` make its policy.
+    `mechanisms` make its policy; `failures` is how many handshakes in a row may fail
+    before the door closes, as many as a test likes by default.
     """
 
     flavour: str
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     minimum: str
     mechanisms: list[str]
     handshake_seconds: float
+    failures: int
     server: dict[str, int]
 
 
@@ -71,7 +73,7 @@ async def _serve(options: Options) -> None:
         accept=_accept(options),
         policy=_policy(options),
         # The tests are one address whose handshakes fail all the time.
-        door=DoorLimits(failures=1_000_000),
+        door=DoorLimits(failures=options.get("failures", 1_000_000)),
         **given,
     )
     async with anyio.create_task_group() as group:

@@ -11,6 +11,8 @@ from struct import pack
 import anyio
 import pytest
 
+from signetrpc.rpc import Password
+from signetrpc.transport import AuthenticationFailed, HandshakeError
 from signetrpc.transport._frames import FrameType, encode_frame
 from tests.e2e.processes import PATIENCE, ServerProcess, connected
 from tests.e2e.trial import Stats, call
@@ -171,3 +173,36 @@ async def test_what_a_stranger_sends_ahead_is_not_kept(server: ServerProcess) ->
         after = await call(channel, "stats")
         assert after.resident_bytes - before.resident_bytes < 16 * MEBIBYTE
     await serves(server)
+
+
+async def test_whoever_fails_again_and_again_has_to_wait(
+    accounts: str, anyio_backend: str
+) -> None:
+    wrong = Password(r"CORP\alice", "wrong")
+    with ServerProcess(flavour=anyio_backend, accounts=accounts, failures=3) as own:
+        async with connected(own.address) as channel:
+            for _ in range(3):
+                with pytest.raises(AuthenticationFailed):
+                    async with connected(own.address, credentials=wrong):
+                        raise AssertionError("let in")
+            # Not even with the right password, for a second.
+            with pytest.raises(HandshakeError, match="as many connections") as caught:
+                async with connected(own.address):
+                    raise AssertionError("let in")
+            assert not isinstance(caught.value, AuthenticationFailed)
+            # Who is in already is not touched.
+            assert await call(channel, "sealed", text="x") == "x"
+            await door_opens(own.address)
+        assert "3 failed handshakes in a row" in own.log()
+
+
+async def door_opens(address: str) -> None:
+    """Return once somebody with the right password has been let in."""
+    with anyio.fail_after(PATIENCE):
+        while True:
+            try:
+                async with connected(address) as channel:
+                    assert await call(channel, "sealed", text="x") == "x"
+                    return
+            except HandshakeError:
+                continue
