@@ -224,6 +224,7 @@ class Connection(ABC):
     async def aclose(self) -> None:
         """Send CLOSE if the session still stands, and close the pipe.
 
+        A peer that broke the rules of calls gets no CLOSE: nothing ended cleanly.
         Several tasks may call it; all return when the pipe is closed.
         """
         with anyio.CancelScope(shield=True):
@@ -232,8 +233,9 @@ class Connection(ABC):
                 return
             self._closed = anyio.Event()
             linger = self._session.state is not SessionState.CLOSED
+            stands = self._session.state in (SessionState.OPEN, SessionState.CLOSED)
             try:
-                if self._session.state in (SessionState.OPEN, SessionState.CLOSED):
+                if stands and not isinstance(self._ended, RemoteProtocolError):
                     self._session.close()
                     self._pipe.write(self._session.data_to_send())
                     self._end(ConnectionClosed("closed by this end", clean=True))

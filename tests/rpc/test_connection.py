@@ -93,6 +93,15 @@ async def test_a_bad_start_is_not_received_from() -> None:
         assert far.pipe.receiver is None
 
 
+async def test_who_breaks_the_rules_is_told_of_no_clean_end() -> None:
+    async with noting() as (connection, far, _):
+        far.session.send(b"\xc1", SEAL)
+        connection.data_received(far.session.data_to_send())
+        await connection.aclose()
+        assert far.pipe.aborted
+        assert not far.pipe.sent
+
+
 async def test_messages_of_one_turn_share_a_record_and_keep_their_order() -> None:
     async with noting() as (connection, far, _):
         connection.say(1)
