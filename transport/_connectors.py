@@ -13,6 +13,7 @@ import os
 from abc import ABC, abstractmethod
 
 import anyio
+import anyio.to_thread
 
 from ._addresses import Address, parse_address
 from ._config import NO_BINDING, Channel, Limits, SessionConfig
@@ -101,7 +102,8 @@ class Connector(ABC):
 
     async def _wrap(self, pipe: Pipe, tls: ClientTls, *, start: float) -> TlsPipe:
         try:
-            context = tls.context()
+            # Reads files; the system's certificates take some 20 ms.
+            context = await anyio.to_thread.run_sync(tls.context)
         except OSError as error:
             raise LocalProtocolError(f"cannot do TLS: {error}") from error
         seconds = self._policy.handshake_seconds

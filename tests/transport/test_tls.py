@@ -3,6 +3,7 @@
 import hashlib
 import re
 import ssl
+import threading
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -312,6 +313,21 @@ async def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -
                 await connector(tls).secure(one, start=0.0)
             assert await two.receive() == b""
             await two.aclose()
+
+
+async def test_certificates_are_read_off_the_event_loop(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, threads = ClientTls.context, set[int]()
+
+    def context(self: ClientTls) -> ssl.SSLContext:
+        threads.add(threading.get_ident())
+        return make(self)
+
+    monkeypatch.setattr(ClientTls, "context", context)
+    outcome = await meet(connector(authority.client()), TlsAcceptor(authority.server()))
+    await closed(outcome)
+    assert threads and threading.get_ident() not in threads
 
 
 def test_a_policy_that_allows_other_mechanisms_only(authority: Authority) -> None:
