@@ -122,11 +122,15 @@ class Door:
         self._by_peer[peer][0] -= 1
         self._failures.pop(peer, None)
 
-    def failed(self, peer: str, now: float) -> None:
-        """Note that a handshake failed: its connection is gone."""
+    def gave_up(self, peer: str) -> None:
+        """Note that a peer went away in its handshake, as health checks do."""
         self._handshakes -= 1
         self._by_peer[peer][0] -= 1
         self.leave(peer)
+
+    def failed(self, peer: str, now: float) -> None:
+        """Note that a handshake failed: its connection is gone."""
+        self.gave_up(peer)
         if not peer:
             return
         failures = self._failures.setdefault(peer, _Failures())

@@ -30,7 +30,12 @@ from ._security import SecurityPolicy
 from ._sockets import accept_forever, bind, pipe_over
 from ._stream import SecureStream
 from ._tls import ServerTls
-from .errors import HandshakeError, LocalProtocolError, TransportError
+from .errors import (
+    ConnectionClosed,
+    HandshakeError,
+    LocalProtocolError,
+    TransportError,
+)
 
 __all__ = ["Listener", "listen", "listen_with"]
 
@@ -177,7 +182,10 @@ class Listener:
             pipe = await pipe_over(sock)
             link = await self._acceptor.secure(pipe, start=start)
         except (TransportError, OSError) as error:
-            self._door.failed(peer, anyio.current_time())
+            if isinstance(error, ConnectionClosed):
+                self._door.gave_up(peer)
+            else:
+                self._door.failed(peer, anyio.current_time())
             # The details stay here; the peer got a fixed text.
             level = logging.WARNING if _suspicious(error) else logging.DEBUG
             _log.log(level, "handshake on %s failed: %s", self.address, error)

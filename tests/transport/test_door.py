@@ -41,6 +41,15 @@ def test_each_limit(
     assert door.refusal("a", 0.0) is None
 
 
+def test_going_away_is_no_failure() -> None:
+    door = Door(replace(WIDE, failures=1))
+    for _ in range(10):
+        assert door.refusal("a", 0.0) is None
+        door.enter("a")
+        door.gave_up("a")
+    assert (door.handshakes, door.connections) == (0, 0)
+
+
 def test_limits_of_one_peer_leave_the_others_alone() -> None:
     door = Door(replace(WIDE, handshakes_per_peer=1, connections_per_peer=2))
     door.enter("a")
