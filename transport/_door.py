@@ -123,14 +123,13 @@ class Door:
         self._failures.pop(peer, None)
 
     def gave_up(self, peer: str) -> None:
-        """Note that a peer went away in its handshake, as health checks do."""
+        """Note that a connection is gone whose handshake did not succeed."""
         self._handshakes -= 1
         self._by_peer[peer][0] -= 1
         self.leave(peer)
 
     def failed(self, peer: str, now: float) -> None:
-        """Note that a handshake failed: its connection is gone."""
-        self.gave_up(peer)
+        """Note that a handshake failed.  Its connection counts until `gave_up`."""
         if not peer:
             return
         failures = self._failures.setdefault(peer, _Failures())

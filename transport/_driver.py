@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import anyio
@@ -21,6 +22,7 @@ __all__ = [
     "close_on_failure",
     "lifetime_end",
     "open_channel",
+    "on_failure",
     "shake_hands",
 ]
 
@@ -54,6 +56,22 @@ def lifetime_end(session: Session, policy: SecurityPolicy) -> float:
     return anyio.current_time() + seconds
 
 
+OnFailure = Callable[[BaseException], None]
+
+on_failure: ContextVar[OnFailure | None] = ContextVar("on_failure", default=None)
+"""Called with the error of a failed handshake, before its connection is closed.
+
+Closing waits for the peer, as long as it likes within a second; whoever counts
+failures must not.  Set by the task that the handshake runs in.
+"""
+
+
+def _tell(error: BaseException) -> None:
+    tell = on_failure.get()
+    if tell is not None:
+        tell(error)
+
+
 @asynccontextmanager
 async def close_on_failure(pipe: Pipe) -> AsyncGenerator[None]:
     """Close a pipe if the block raises or is cancelled.
@@ -63,7 +81,8 @@ async def close_on_failure(pipe: Pipe) -> AsyncGenerator[None]:
     """
     try:
         yield
-    except TransportError:
+    except TransportError as error:
+        _tell(error)
         with anyio.CancelScope(shield=True):
             await pipe.aclose()
         raise
@@ -139,6 +158,7 @@ async def shake_hands(pipe: Pipe, session: Session) -> Established:
             session.handle_timeout(anyio.current_time())
             _raise_failure(session)
     except BaseException as error:
+        _tell(error)
         with anyio.CancelScope(shield=True):
             await _give_up(pipe, session, error)
         raise

@@ -21,7 +21,7 @@ from ._addresses import Address, TcpAddress, UnixAddress, parse_address
 from ._config import Limits
 from ._credentials import ServerCredentials
 from ._door import Door, DoorLimits, door_key
-from ._driver import Link
+from ._driver import Link, on_failure
 from ._frames import FrameType, encode_frame
 from ._hello import RejectCode
 from ._loops import Loop, open_loop
@@ -178,24 +178,31 @@ class Listener:
         self, peer: str, handler: Callable[[Link], Awaitable[None]], sock: socket.socket
     ) -> None:
         start = anyio.current_time()
+        counted = False
+
+        def count(error: BaseException) -> None:
+            nonlocal counted
+            # Who just goes away, as health checks do, has not tried anything.
+            if not counted and not isinstance(error, ConnectionClosed):
+                counted = True
+                self._door.failed(peer, anyio.current_time())
+
+        on_failure.set(count)
         try:
             pipe = await pipe_over(sock)
             link = await self._acceptor.secure(pipe, start=start)
-        except (TransportError, OSError) as error:
-            if isinstance(error, ConnectionClosed):
-                self._door.gave_up(peer)
-            else:
-                self._door.failed(peer, anyio.current_time())
-            # The details stay here; the peer got a fixed text.
-            level = logging.WARNING if _suspicious(error) else logging.DEBUG
-            _log.log(level, "handshake on %s failed: %s", self.address, error)
-            return
         except BaseException as error:
-            self._door.failed(peer, anyio.current_time())
+            count(error)
+            self._door.gave_up(peer)
             if not isinstance(error, Exception):
                 raise
-            # A bug of ours must not take other connections with it.
-            _log.exception("a handshake on %s", self.address)
+            if isinstance(error, TransportError | OSError):
+                # The details stay here; the peer got a fixed text.
+                level = logging.WARNING if _suspicious(error) else logging.DEBUG
+                _log.log(level, "handshake on %s failed: %s", self.address, error)
+            else:
+                # A bug of ours must not take other connections with it.
+                _log.exception("a handshake on %s", self.address)
             return
         self._door.succeeded(peer)
         try:

@@ -65,6 +65,7 @@ def test_whoever_fails_again_and_again_has_to_wait_longer_each_time() -> None:
     for _ in range(8):
         door.enter(MALLORY)
         door.failed(MALLORY, now)
+        door.gave_up(MALLORY)
         wait = next(
             seconds
             for seconds in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -79,6 +80,7 @@ def test_whoever_fails_again_and_again_has_to_wait_longer_each_time() -> None:
     door.succeeded(MALLORY)
     door.enter(MALLORY)
     door.failed(MALLORY, now)
+    door.gave_up(MALLORY)
     assert door.refusal(MALLORY, now) is None
 
 

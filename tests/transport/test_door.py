@@ -14,6 +14,7 @@ def fail(door: Door, peer: str, *, times: int = 1, now: float = 0.0) -> None:
     for _ in range(times):
         door.enter(peer)
         door.failed(peer, now)
+        door.gave_up(peer)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ def test_each_limit(
         door.enter("a")
     assert door.refusal("a", 0.0) == said
     door.failed("a", 0.0)
+    door.gave_up("a")
     assert door.refusal("a", 0.0) is None
 
 
@@ -76,6 +78,7 @@ def test_a_peer_on_a_unix_socket_is_only_counted() -> None:
     assert door.refusal("", 0.0) is None
     for _ in range(5):
         door.failed("", 0.0)
+        door.gave_up("")
     assert door.refusal("", 0.0) is None
     assert (door.handshakes, door.connections) == (0, 0)
 
@@ -141,7 +144,9 @@ def test_nothing_is_left_of_peers_that_are_gone() -> None:
                 open_ones.append(shaking.pop(chance.randrange(len(shaking))))
                 door.succeeded(open_ones[-1])
             case 2 if shaking:
-                door.failed(shaking.pop(chance.randrange(len(shaking))), 0.0)
+                peer = shaking.pop(chance.randrange(len(shaking)))
+                door.failed(peer, 0.0)
+                door.gave_up(peer)
             case 3 if open_ones:
                 door.leave(open_ones.pop(chance.randrange(len(open_ones))))
             case _:
@@ -150,6 +155,7 @@ def test_nothing_is_left_of_peers_that_are_gone() -> None:
         assert door.connections == len(shaking) + len(open_ones)
     for peer in shaking:
         door.failed(peer, 0.0)
+        door.gave_up(peer)
     for peer in open_ones:
         door.leave(peer)
     assert (door.handshakes, door.connections) == (0, 0)

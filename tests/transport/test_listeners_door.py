@@ -26,6 +26,7 @@ from signetrpc.transport import (
     listen,
 )
 from signetrpc.transport._contract_pair import secured
+from signetrpc.transport._frames import FrameType, encode_frame
 from signetrpc.transport._sockets import pipe_over
 from tests.support.certificates import Authority
 from tests.support.meetings import short_linger
@@ -170,6 +171,24 @@ async def test_whoever_fails_again_and_again_has_to_wait(tmp_path: Path) -> None
         # Not even with the right one; and nobody else has to.
         await turned_away(address)
         await legitimate(address)
+
+
+async def test_who_fails_and_keeps_the_connection_is_counted_at_once(
+    tmp_path: Path,
+) -> None:
+    # The server waits a moment for the peer's end before it closes.  A peer that never
+    # ends must not have its failures counted later for that.
+    limits = DoorLimits(failures=3, longest_wait=1.0)
+    async with AsyncExitStack() as kept, serving(tmp_path, limits) as address:
+        for _ in range(3):
+            pipe = await pipe_over(silent(address))
+            kept.push_async_callback(pipe.aclose, linger=False)
+            pipe.write(b"garbage!")
+            with anyio.fail_after(10):
+                assert await pipe.receive() == encode_frame(FrameType.REJECT, 0, b"\1")
+        await turned_away(address)
+        await legitimate(address)
+        await until_let_in(address)
 
 
 async def test_a_silent_peer_is_closed_in_time_and_makes_room(tmp_path: Path) -> None:
