@@ -69,7 +69,6 @@ class ClientConnection(Connection):
         super().__init__(loop, link)
         self._calls: dict[int, _PendingCall] = {}
         self._next_id = 1
-        self._max_body_bytes = max_body_bytes
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
         self._waiting_for_room = 0
@@ -226,19 +225,9 @@ class ClientConnection(Connection):
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
                     outcome = call.decode(body)
-                case Reply(more=more, body=piece):
-                    if call_id in self._assemblies:
-                        raise RemoteProtocolError(f"a second reply to call {call_id}")
-                    if more:
-                        self._assemblies.add(call_id, piece)
-                        return
-                    outcome = self._assemblies.finish(call_id, piece, call.decode)
-                case Part(more=more, chunk=piece):
-                    if call_id not in self._assemblies:
-                        raise RemoteProtocolError(
-                            f"a part of no reply to call {call_id}"
-                        )
-                    if more:
+                case Reply() | Part():
+                    piece = self._piece_of(message)
+                    if message.more:
                         self._assemblies.add(call_id, piece)
                         return
                     outcome = self._assemblies.finish(call_id, piece, call.decode)
@@ -255,6 +244,19 @@ class ClientConnection(Connection):
         waiter = self._take(call_id).waiter
         if not waiter.done():  # else its caller was cancelled in this very turn
             waiter.set_result(outcome)
+
+    def _piece_of(self, message: Reply | Part) -> bytes | memoryview:
+        begun = message.id in self._assemblies
+        match message:
+            case Reply(body=piece):
+                if begun:
+                    raise RemoteProtocolError(f"a second reply to call {message.id}")
+            case Part(chunk=piece):
+                if not begun:
+                    raise RemoteProtocolError(
+                        f"a part of no reply to call {message.id}"
+                    )
+        return piece
 
     def _expire(self, call_id: int) -> None:
         call = self._calls.get(call_id)

@@ -341,10 +341,10 @@ class ServerConnection(Connection):
     def _forget(self, call: RunningCall) -> None:
         del self._calls[call.id]
         self._deadlines.discard(call.id)
+        self._assemblies.discard(call.id)
 
     def _stop(self, call: RunningCall) -> None:
         self._forget(call)
-        self._assemblies.discard(call.id)
         if call.task is not None:
             call.task.cancel()
 
@@ -352,7 +352,6 @@ class ServerConnection(Connection):
         call = self._calls.get(call_id)
         if call is not None:
             self._fail(call, DeadlineExceeded())
-            self._assemblies.discard(call_id)
             if call.task is not None:
                 call.task.cancel()
 

@@ -21,8 +21,8 @@ __all__ = [
     "Link",
     "close_on_failure",
     "lifetime_end",
-    "open_channel",
     "on_failure",
+    "open_channel",
     "shake_hands",
 ]
 
@@ -203,7 +203,6 @@ async def _step(session: Session, token: bytes | None) -> None:
 async def _give_up(pipe: Pipe, session: Session, error: BaseException) -> None:
     if isinstance(error, TransportError) and (data := session.data_to_send()):
         pipe.write(data)
-        await pipe.aclose()
     else:
         pipe.abort()
-        await pipe.aclose()
+    await pipe.aclose()

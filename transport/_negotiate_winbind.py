@@ -35,6 +35,7 @@ Never ask gss-ntlmssp 1.2.0 for an acceptor's target name: the process ends.
 import hmac
 import logging
 import os
+from dataclasses import replace
 from typing import Final
 
 import gssapi
@@ -45,7 +46,7 @@ from spnego._ntlm_raw.messages import NegotiateFlags
 from spnego.channel_bindings import GssChannelBindings
 
 from ._identity import Mechanism
-from ._negotiate_mechanism import Messages
+from ._negotiate_mechanism import NOTHING, Messages
 from ._negotiate_winbind_client import WinbindClient
 from ._negotiate_winbind_tokens import (
     Authenticate,
@@ -276,20 +277,7 @@ def _sid(name: gssapi.raw.Name | None) -> str:
     return first.rstrip(b"\0").decode("ascii")
 
 
-_NOTHING: Final = ContextFacts(
-    complete=False,
-    mechanism=Mechanism.NTLM,
-    name="",
-    realm="",
-    target="",
-    mutual=False,
-    integrity=False,
-    confidentiality=False,
-    replay_detection=False,
-    sequence_detection=False,
-    channel_bound=False,
-    session_key=b"",
-)
+_NOTHING: Final = replace(NOTHING, mechanism=Mechanism.NTLM)
 
 
 def _unusable(why: str) -> AuthenticationFailed:

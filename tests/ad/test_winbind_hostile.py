@@ -31,7 +31,7 @@ from signetrpc.transport._negotiate_ntlm import NtlmContext
 from signetrpc.transport._negotiate_winbind_tokens import read_authenticate
 from tests.ad.domain import password
 from tests.ad.logons import ALICE, Bare, acceptor, client_of, last_message, refusal
-from tests.support.negotiation import ALLOW_NTLM, admit, exchange
+from tests.support.negotiation import ALLOW_NTLM, WeakerNtlm, admit, exchange
 from tests.support.samba import DomainController
 
 _FLAGS = (
@@ -62,14 +62,6 @@ def test_a_client_without_integrity_is_not_admitted(factory: AcceptorFactory) ->
         admit(server, factory)
 
 
-class _Weaker(NtlmContext):
-    """A client that leaves a flag out."""
-
-    def __init__(self, flag: int) -> None:
-        super().__init__(password=ALICE)
-        self._context_req &= ~flag
-
-
 @pytest.mark.parametrize(
     ("flag", "missing"),
     [
@@ -82,7 +74,7 @@ class _Weaker(NtlmContext):
 def test_each_strength_that_a_client_leaves_out_is_missed(
     factory: AcceptorFactory, flag: int, missing: str
 ) -> None:
-    client, server = _Weaker(flag), acceptor(factory)
+    client, server = WeakerNtlm(ALICE, flag), acceptor(factory)
     server.step(client.step(server.step(client.step())))
     assert server.complete
     with pytest.raises(InsufficientProtection, match=missing):
@@ -92,7 +84,7 @@ def test_each_strength_that_a_client_leaves_out_is_missed(
 def test_without_key_exchange_the_message_is_not_even_passed_on(
     factory: AcceptorFactory,
 ) -> None:
-    client, server = _Weaker(NegotiateFlags.key_exch), acceptor(factory)
+    client, server = WeakerNtlm(ALICE, NegotiateFlags.key_exch), acceptor(factory)
     with pytest.raises(AuthenticationFailed, match="session key has 0 bytes"):
         server.step(client.step(server.step(client.step())))
 

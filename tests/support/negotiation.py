@@ -7,6 +7,7 @@ from signetrpc.transport._acceptance import Claim, accept
 from signetrpc.transport._credentials import AccountFile, ClientCredentials, Password
 from signetrpc.transport._identity import Identity, ImpersonationLevel, Mechanism
 from signetrpc.transport._negotiate import AcceptorFactory, InitiatorContext
+from signetrpc.transport._negotiate_ntlm import NtlmContext
 from signetrpc.transport._security import (
     NegotiationProtocol,
     SecurityContext,
@@ -19,6 +20,14 @@ ALLOW_NTLM = SecurityPolicy.allow_ntlm()
 
 ALICE = Password(r"CORP\alice", "Wonder1and")
 ACCOUNTS = "CORP:alice:Wonder1and\nCORP:bob:Bui1der\n:carol:C4rol\n"
+
+
+class WeakerNtlm(NtlmContext):
+    """An NTLM client that leaves a flag out."""
+
+    def __init__(self, password: Password, flag: int) -> None:
+        super().__init__(password=password)
+        self._context_req &= ~flag
 
 
 def account_file(folder: Path, text: str = ACCOUNTS) -> AccountFile:

@@ -23,7 +23,6 @@ from spnego._ntlm_raw.messages import (
 
 from signetrpc.transport._credentials import Password
 from signetrpc.transport._negotiate import AcceptorFactory
-from signetrpc.transport._negotiate_ntlm import NtlmContext
 from signetrpc.transport._security import NegotiationProtocol, SecurityContext
 from signetrpc.transport.errors import (
     AuthenticationFailed,
@@ -35,6 +34,7 @@ from tests.support.negotiation import (
     ALICE,
     ALLOW_NTLM,
     NTLM,
+    WeakerNtlm,
     account_file,
     admit,
     exchange,
@@ -257,14 +257,6 @@ def test_a_client_without_integrity_completes_and_is_not_admitted(
         admit(server, factory)
 
 
-class _Weaker(NtlmContext):
-    """A client that leaves a flag out."""
-
-    def __init__(self, flag: int) -> None:
-        super().__init__(password=ALICE)
-        self._context_req &= ~flag
-
-
 @pytest.mark.parametrize(
     ("flag", "missing"),
     [
@@ -278,7 +270,7 @@ class _Weaker(NtlmContext):
 def test_each_strength_that_a_client_leaves_out_is_missed(
     factory: AcceptorFactory, flag: int, missing: str
 ) -> None:
-    client, server = _Weaker(flag), _acceptor(factory)
+    client, server = WeakerNtlm(ALICE, flag), _acceptor(factory)
     server.step(client.step(server.step(client.step())))
     assert server.complete
     with pytest.raises(InsufficientProtection, match=missing):

@@ -1,16 +1,13 @@
 """Both commands over TLS, and options that do not fit together."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from signetrpc.idl.cli._tls_files import client_tls, server_tls
 from tests.idl.cli.conftest import Signet
+from tests.support.certificates import Authority
 
 ACCOUNTS = ("--ntlm-accounts", "accounts.txt")
 ALICE = ("--user", r"CORP\alice", "--password-file", "password.txt")
@@ -20,47 +17,24 @@ CERTIFICATE = ("--tls-certificate", "own.pem", "--tls-key", "own.key")
 
 @pytest.fixture(autouse=True)
 def certificate(signet: Signet) -> None:
-    """Write a certificate for `localhost` that is its own authority, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (signet.folder / "own.pem").write_bytes(made.public_bytes(pem))
-    (signet.folder / "own.key").write_bytes(
-        key.private_bytes(
-            pem,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    """Write an authority, a certificate of it for `localhost`, and its key."""
+    made = Authority(signet.folder, "own CA").issue()
+    made.file.rename(signet.folder / "own.pem")
+    made.key.rename(signet.folder / "own.key")
 
 
 def test_a_call_over_tls(signet: Signet) -> None:
     serve = ("serve", "bank:Accounts", "--listen", "127.0.0.1:0", *ACCOUNTS)
-    bound = ("--tls-client-ca", "own.pem", "--channel-binding", "always")
+    bound = ("--tls-client-ca", "own-CA.pem", "--channel-binding", "always")
     with signet.beside(*serve, *CERTIFICATE, *bound) as process:
         assert process.stderr is not None
         port = process.stderr.readline().rpartition(":")[2].strip()
         call = ("call", f"localhost:{port}", *BALANCE, *ALICE)
-        trusting = (*call, "--tls-ca", "own.pem")
+        trusting = (*call, "--tls-ca", "own-CA.pem")
         assert signet(*trusting, *CERTIFICATE) == 0
         assert signet.output == '"42 of CORP\\\\alice"\n'
         by_address = ("call", f"127.0.0.1:{port}", *BALANCE, *ALICE)
-        named = ("--tls-ca", "own.pem", "--tls-server-name", "localhost")
+        named = ("--tls-ca", "own-CA.pem", "--tls-server-name", "localhost")
         assert signet(*by_address, *named, *CERTIFICATE) == 0
         # Each end refuses the other: a stranger's authority, no certificate, no TLS.
         assert signet(*call, "--tls", *CERTIFICATE) == 3
@@ -75,7 +49,7 @@ def test_a_proof_that_is_not_bound(signet: Signet) -> None:
         assert process.stderr is not None
         port = process.stderr.readline().rpartition(":")[2].strip()
         call = ("call", f"localhost:{port}", *BALANCE, *ALICE)
-        assert signet(*call, "--tls-ca", "own.pem") == 0
+        assert signet(*call, "--tls-ca", "own-CA.pem") == 0
 
 
 def test_files_that_cannot_be_used(signet: Signet) -> None:
