@@ -30,7 +30,15 @@ from ._credentials import (
 )
 from ._door import DoorLimits
 from ._driver import Link, open_channel
-from ._identity import ANONYMOUS, Identity, ImpersonationLevel, Mechanism
+from ._identity import (
+    ANONYMOUS,
+    DelegatedCredential,
+    DelegationKind,
+    Identity,
+    ImpersonationLevel,
+    LocalUser,
+    Mechanism,
+)
 from ._listeners import Listener, listen, listen_with
 from ._pipes import Pipe, StreamPipe
 from ._protection import Protection
@@ -77,6 +85,8 @@ __all__ = [
     "ConnectionClosed",
     "Connector",
     "ContextFacts",
+    "DelegatedCredential",
+    "DelegationKind",
     "DoorLimits",
     "FailureReason",
     "FrameTooLarge",
@@ -91,6 +101,7 @@ __all__ = [
     "Link",
     "Listener",
     "LocalProtocolError",
+    "LocalUser",
     "Mechanism",
     "Message",
     "NegotiateAcceptor",

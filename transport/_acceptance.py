@@ -215,14 +215,19 @@ def accept(claim: Claim, *, impersonation: ImpersonationLevel) -> Identity:
         rule(claim)
     facts = claim.facts
     assert facts.mechanism is not None  # mechanism_allowed
+    mutual = facts.mutual and facts.mechanism is Mechanism.KERBEROS
+    # The client decides: a credential that the library hands out unasked stays unused.
+    allowed = not claim.initiator and impersonation is ImpersonationLevel.DELEGATE
     return Identity(
         mechanism=facts.mechanism,
         name=facts.name,
         realm=facts.realm,
-        mutual=facts.mutual and facts.mechanism is Mechanism.KERBEROS,
+        mutual=mutual,
         channel_bound=claim.bound,
         impersonation=(
             ImpersonationLevel.IDENTIFY if claim.initiator else impersonation
         ),
         expires_at=facts.expires_at,
+        sids=facts.sids,
+        delegated=facts.delegated if allowed and mutual else None,
     )

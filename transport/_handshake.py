@@ -20,7 +20,7 @@ Wire: docs/wire.md#handshake.  Precedent: SMB 3.1.1 pre-authentication integrity
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -155,8 +155,12 @@ class Handshake:
 
     @property
     def peer(self) -> Identity:
-        """Who the peer is."""
-        return self._peer
+        """Who the peer is; once the handshake is complete, in this very session."""
+        peer = self._peer
+        if not self.done or peer.anonymous or peer.session_id:
+            return peer
+        named = sha256(b"signetrpc1 session " + self._transcript.digest())
+        return replace(peer, session_id=named.hexdigest()[:32])
 
     @property
     def minimum(self) -> Protection:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from ._identity import Mechanism
+from ._identity import DelegatedCredential, Mechanism
 from ._protection import Protection, SuiteName
 
 __all__ = [
@@ -97,6 +97,9 @@ class ContextFacts:
         enctype: Kerberos encryption type number of the session key, else None.
         expires_at: Seconds since the epoch, or None.
         ntlm: Set for NTLM only.
+        sids: Acceptor: the security identifiers of the initiator and its groups, from
+            a domain controller that the mechanism authenticated.
+        delegated: Acceptor: the initiator's credential, if there is one.
     """
 
     complete: bool
@@ -114,6 +117,8 @@ class ContextFacts:
     enctype: int | None = None
     expires_at: float | None = None
     ntlm: NtlmFacts | None = None
+    sids: frozenset[str] = frozenset()
+    delegated: DelegatedCredential | None = None
 
 
 class SecurityContext(Protocol):
