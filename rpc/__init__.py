@@ -38,6 +38,7 @@ from ._blocking import BlockingChannel, connect_blocking
 from ._client import Channel, connect, connect_with
 from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
+from ._impersonation import Impersonation
 from ._metadata import Metadata, MetadataInput
 from ._methods import UnaryMethod
 from ._server import Server
@@ -58,6 +59,7 @@ __all__ = [
     "DoorLimits",
     "HandshakeError",
     "Identity",
+    "Impersonation",
     "ImpersonationLevel",
     "Keytab",
     "Mechanism",

@@ -11,6 +11,7 @@ from signetrpc.transport._protection import Protection
 
 from ._extract import METHOD_MARK, MethodMark, extract
 from ._handlers import ServiceDefinition
+from ._impersonation import Impersonation
 from .errors import SchemaError
 
 __all__ = ["method", "service", "service_definition"]
@@ -25,7 +26,10 @@ _DECLARED: Final = "__signet_declared__"
 
 
 def service(
-    name: str, *, protection: Protection = Protection.SEAL
+    name: str,
+    *,
+    protection: Protection = Protection.SEAL,
+    impersonate: Impersonation = Impersonation.ALLOWED,
 ) -> Callable[[type[C]], type[C]]:
     """Declare a class to be a service.
 
@@ -33,6 +37,7 @@ def service(
         name: The full name that callers use, `bank.Accounts`: letters, digits and
             underscores, with dots between the parts.
         protection: The level of the methods that declare none.
+        impersonate: Whose rights the methods run with that do not say.
 
     Returns:
         A decorator that returns the class itself.
@@ -53,12 +58,13 @@ def service(
             f"like bank.Accounts, at most {_MAX_NAME_CHARACTERS} characters",
         )
     _check_protection(protection, name)
+    _check_impersonation(impersonate, name)
 
     def decorate(cls: type[C]) -> type[C]:
         if not inspect.isclass(cls):
             raise SchemaError(f"{name}: @service is for classes")
-        setattr(cls, _DECLARED, (name, protection))
-        setattr(cls, _DEFINITION, extract(cls, name, protection))
+        setattr(cls, _DECLARED, (name, protection, impersonate))
+        setattr(cls, _DEFINITION, extract(cls, name, protection, impersonate))
         return cls
 
     return decorate
@@ -68,17 +74,25 @@ def service(
 def method(function: F, /) -> F: ...
 @overload
 def method(
-    protection: Protection | None = None, /, *, inline: bool = False
+    protection: Protection | None = None,
+    /,
+    *,
+    impersonate: Impersonation | None = None,
+    inline: bool = False,
 ) -> Callable[[F], F]: ...
 @overload
 def method(
-    *, protection: Protection | None = None, inline: bool = False
+    *,
+    protection: Protection | None = None,
+    impersonate: Impersonation | None = None,
+    inline: bool = False,
 ) -> Callable[[F], F]: ...
 def method(
     first: Any = None,
     /,
     *,
     protection: Protection | None = None,
+    impersonate: Impersonation | None = None,
     inline: bool = False,
 ) -> Any:
     """Declare a method of a service class to be callable from afar.
@@ -90,6 +104,9 @@ def method(
         first: The method itself, where the decorator stands bare, or the protection.
         protection: The level below which the method cannot be called. Without one it
             is the service's default, which is SEAL unless the service says otherwise.
+        impersonate: Whose rights the method runs with: its caller's or the server's.
+            Without one it is the service's default, which is ALLOWED unless the service
+            says otherwise.
         inline: For a plain `def`: a promise not to block, so that the method runs where
             the call arrives and not in a thread. A method that breaks the promise
             stops every call of the server.
@@ -98,16 +115,23 @@ def method(
         SchemaError: What is decorated is not a method, or what is asked for is
             impossible.
     """
+    if isinstance(first, Impersonation):
+        raise SchemaError(
+            "@method: impersonation goes by name",
+            f"write @method(impersonate={first})",
+        )
     if first is not None and not isinstance(first, Protection | int | str):
         # What is decorated is defined in the body of its class: the caller's frame.
         body = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
-        return _marked(first, MethodMark(protection=None, inline=False), body)
+        return _marked(first, MethodMark(), body)
     if first is not None and protection is not None:
         raise SchemaError("@method has the protection twice")
     level: Any = protection if first is None else first
     if level is not None:
         _check_protection(level, "@method")
-    mark = MethodMark(protection=level, inline=inline)
+    if impersonate is not None:
+        _check_impersonation(impersonate, "@method")
+    mark = MethodMark(protection=level, impersonate=impersonate, inline=inline)
 
     def decorate(function: F) -> F:
         body = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
@@ -129,7 +153,8 @@ def service_definition(cls: type[object]) -> ServiceDefinition:
     found: ServiceDefinition | None = vars(cls).get(_DEFINITION)
     if found is not None:
         return found
-    declared: tuple[str, Protection] | None = getattr(cls, _DECLARED, None)
+    declared: tuple[str, Protection, Impersonation] | None
+    declared = getattr(cls, _DECLARED, None)
     if declared is None:
         raise SchemaError(
             f"{cls.__name__} is not a service", 'decorate it with @service("...")'
@@ -161,4 +186,12 @@ def _check_protection(level: object, where: str) -> None:
         raise SchemaError(
             f"{where}: protection {level!r} is not a level",
             "use Protection.NONE, .SIGN or .SEAL",
+        )
+
+
+def _check_impersonation(impersonate: object, where: str) -> None:
+    if not isinstance(impersonate, Impersonation):
+        raise SchemaError(
+            f"{where}: {impersonate!r} does not say whether to impersonate",
+            "use Impersonation.NOT_ALLOWED, .ALLOWED or .REQUIRED",
         )

@@ -11,6 +11,7 @@ from signetrpc.transport._protection import Protection
 from ._annotations import NAME
 from ._fields import doc_of
 from ._handlers import Handler, HandlerStyle, ServiceDefinition
+from ._impersonation import Impersonation
 from ._methods import UnaryMethod
 from ._schema import MethodSchema, ServiceSchema
 from ._signatures import read_signature
@@ -25,13 +26,19 @@ METHOD_MARK: Final = "__signet_method__"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodMark:
-    """What `@method` said. A protection of None is the service's default."""
+    """What `@method` said. None is what the service has for its default."""
 
-    protection: Protection | None
-    inline: bool
+    protection: Protection | None = None
+    impersonate: Impersonation | None = None
+    inline: bool = False
 
 
-def extract(cls: type[object], name: str, protection: Protection) -> ServiceDefinition:
+def extract(
+    cls: type[object],
+    name: str,
+    protection: Protection,
+    impersonate: Impersonation,
+) -> ServiceDefinition:
     """Read a class whose methods are marked.
 
     Marked methods of base classes are included. A class may override one without
@@ -42,6 +49,7 @@ def extract(cls: type[object], name: str, protection: Protection) -> ServiceDefi
         cls: The class.
         name: The service's full name.
         protection: The level of methods that declare none.
+        impersonate: Whose rights methods run with that do not say.
 
     Raises:
         SchemaError: Something in the class cannot be an interface.
@@ -59,11 +67,13 @@ def extract(cls: type[object], name: str, protection: Protection) -> ServiceDefi
             protection=protection if mark.protection is None else mark.protection,
             arguments=signature.arguments,
             result=signature.result_type,
+            impersonate=impersonate if mark.impersonate is None else mark.impersonate,
         )
         methods.append(
             MethodSchema(
                 name=attribute,
                 protection=method.protection,
+                impersonate=method.impersonate,
                 parameters=signature.parameters,
                 result=signature.result,
                 doc=inspect.cleandoc(marked.__doc__ or ""),

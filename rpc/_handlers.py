@@ -32,7 +32,7 @@ class Handler:
     """One method of a service class.
 
     Attributes:
-        method: Names, protection and codecs.
+        method: Names, protection, impersonation and codecs.
         style: How to run it.
         keyword_only: The parameters that have to be passed by name. They are the last.
     """

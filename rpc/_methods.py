@@ -1,4 +1,4 @@
-"""A method as both ends hold it: its name, its protection and its two codecs."""
+"""A method as both ends hold it: its name, what it declares and its two codecs."""
 
 from typing import Generic, TypeVar
 
@@ -7,9 +7,11 @@ import msgspec
 from signetrpc.transport._protection import Protection
 
 from ._codec import Body, Codec, encode_value
+from ._impersonation import Impersonation
 from ._schema import Scalar, TypeNode
 from ._types import TypeReader
 from ._wording import Subject
+from .errors import SchemaError
 
 __all__ = ["UnaryMethod"]
 
@@ -29,6 +31,7 @@ class UnaryMethod(Generic[A, R]):
         full_name: Both, as calls name it: `bank.Accounts/balance`.
         wire_name: `full_name` in msgpack, made once.
         protection: The level that the method declares.
+        impersonate: Whose rights the method runs with.
         arguments: The Struct that holds a call's arguments.
         result: The type of the result, as an annotation.
     """
@@ -38,6 +41,7 @@ class UnaryMethod(Generic[A, R]):
         "_result_codec",
         "arguments",
         "full_name",
+        "impersonate",
         "name",
         "protection",
         "result",
@@ -53,6 +57,7 @@ class UnaryMethod(Generic[A, R]):
         protection: Protection,
         arguments: type[A],
         result: object,
+        impersonate: Impersonation = Impersonation.ALLOWED,
     ) -> None:
         """Prepare a method.
 
@@ -63,18 +68,28 @@ class UnaryMethod(Generic[A, R]):
             arguments: A Struct with a field for each argument. One that forbids
                 unknown fields refuses misspelt arguments.
             result: The type of the result: any annotation that travels.
+            impersonate: Whose rights the method runs with.
 
         Raises:
-            SchemaError: A type cannot travel.
+            SchemaError: A type cannot travel, or the method must run as its caller
+                and its calls need not be protected.
         """
+        where = f"{service}.{name}"
+        if impersonate is Impersonation.REQUIRED and protection is Protection.NONE:
+            # Anyone on the path could have written the call.
+            raise SchemaError(
+                f"{where}: nobody knows the caller of a call with protection NONE, "
+                "but the method has to run as its caller",
+                "protect it, or say impersonate=Impersonation.NOT_ALLOWED",
+            )
         self.service = service
         self.name = name
         self.full_name = f"{service}/{name}"
         self.wire_name = encode_value(self.full_name)
         self.protection = protection
+        self.impersonate = impersonate
         self.arguments = arguments
         self.result = result
-        where = f"{service}.{name}"
         reader = TypeReader()
         nodes = [
             reader.read(field.type, f'{where}: parameter "{field.name}"')

@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 from signetrpc.transport._protection import Protection
 
+from ._impersonation import Impersonation
+
 __all__ = [
     "CallKind",
     "Default",
@@ -216,10 +218,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSchema:
-    """One method: what it is called with, what it returns and how it is protected."""
+    """One method: what it takes, what it returns and what it declares."""
 
     name: str
     protection: Protection
+    impersonate: Impersonation = Impersonation.ALLOWED
     parameters: tuple[Parameter, ...]
     result: TypeNode
     kind: CallKind = CallKind.UNARY

@@ -29,6 +29,7 @@ PUBLIC: dict[str, set[str]] = {
         "DoorLimits",
         "HandshakeError",
         "Identity",
+        "Impersonation",
         "ImpersonationLevel",
         "Keytab",
         "Mechanism",

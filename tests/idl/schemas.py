@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc._schema import (
     Default,
     EnumDefinition,
@@ -44,6 +45,13 @@ PLAIN_WORDS = [word for word in WORDS if word not in ("class", "from")]
 SCALARS = [scalar for scalar in Scalar if scalar is not Scalar.NONE]
 # Of an union's members, one of each of these can be told apart from the others.
 APART = [Scalar.INT, Scalar.FLOAT, Scalar.BOOL, Scalar.STRING]
+# Every pair that a method can have: one without protection has no caller to run as.
+DECLARED = [
+    (protection, impersonate)
+    for protection in Protection
+    for impersonate in Impersonation
+    if (protection, impersonate) != (Protection.NONE, Impersonation.REQUIRED)
+]
 DOCS = st.sampled_from(["", "One line.", "One line.\n\nMore:\n    deep.", 'A "\\" x'])
 DEFAULTS: dict[Scalar, list[PlainValue]] = {
     Scalar.INT: [0, -5, 2**64 - 1],
@@ -118,10 +126,12 @@ def services(draw: st.DrawFn) -> ServiceSchema:
             node = draw(nodes(type_names))
             default = draw(_default(node, types, empty=False))
             parameters.append(Parameter(name=parameter, type=node, default=default))
+        protection, impersonate = draw(st.sampled_from(DECLARED))
         methods.append(
             MethodSchema(
                 name=name,
-                protection=draw(st.sampled_from(Protection)),
+                protection=protection,
+                impersonate=impersonate,
                 parameters=tuple(parameters),
                 result=draw(
                     nodes(type_names) | st.just(ScalarType(scalar=Scalar.NONE))

@@ -44,6 +44,7 @@ class Loop:
     def call(self, method: UnaryMethod[Any, Any], arguments: Any) -> tuple[Any, Any]:
         handler = self._definition.handlers[method.full_name]
         assert method.protection is handler.method.protection
+        assert method.impersonate is handler.method.impersonate
         body = method.encode_arguments(arguments)
         return handler, handler.bind(self._instance)(
             handler.method.decode_arguments(body)
@@ -147,6 +148,8 @@ async def test_names_that_are_in_the_way() -> None:
     assert msgspec.to_builtins(mapped)["from"] == "x"
     loose = tricky_client.Loose(bytes=b"x")
     assert await client.loose(loose) == loose
+    needed = tricky_client.Impersonation.REQUIRED
+    assert await client.as_whom(needed) is needed
     when = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
     assert await client.optional_after(needed=b"x") == when
     nested = tricky_client.Nested(children=[tricky_client.Nested()])
@@ -163,6 +166,18 @@ def test_documentation_is_carried_over() -> None:
         "        Protection: SIGN.\n        "
     )
     assert tricky_client.Protection.__doc__ == tricky.Protection.__doc__
+
+
+def test_callers_read_what_a_method_needs_of_them() -> None:
+    for client in (bank_client.AccountsClient, bank_client.BlockingAccountsClient):
+        assert client.statement.__doc__ == (
+            "Call bank.Accounts/statement.\n\n"
+            "        Protection: SEAL.\n"
+            "        Runs as the caller: connect with at least "
+            "impersonation=IMPERSONATE.\n        "
+        )
+        for other in (client.balance, client.age):
+            assert "Runs as" not in (other.__doc__ or "")
 
 
 @contextmanager
@@ -190,6 +205,7 @@ def test_any_schema_survives_its_client(schema: ServiceSchema) -> None:
         for method, expected in zip(methods, schema.methods, strict=True):
             assert method.full_name == f"{schema.name}/{expected.name}"
             assert method.protection is expected.protection
+            assert method.impersonate is expected.impersonate
             reader = TypeReader()
             fields = msgspec.structs.fields(method.arguments)
             assert [

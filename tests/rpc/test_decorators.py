@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from signetrpc.rpc._decorators import method, service, service_definition
+from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc.errors import SchemaError
 from signetrpc.transport._protection import Protection
 
@@ -51,6 +52,40 @@ def test_nothing_declared_is_sealed() -> None:
 
     (work,) = service_definition(Bare).schema.methods
     assert work.protection is Protection.SEAL
+    assert work.impersonate is Impersonation.ALLOWED
+
+
+def test_whom_methods_run_as() -> None:
+    @service("s", impersonate=Impersonation.REQUIRED)
+    class Files:
+        @method
+        def bare(self) -> None: ...
+
+        @method(Protection.SIGN)
+        def protected(self) -> None: ...
+
+        @method(Protection.SIGN, impersonate=Impersonation.ALLOWED, inline=True)
+        def positional(self) -> None: ...
+
+        @method(impersonate=Impersonation.NOT_ALLOWED)
+        def named(self) -> None: ...
+
+    definition = service_definition(Files)
+    expected = {
+        "bare": Impersonation.REQUIRED,
+        "protected": Impersonation.REQUIRED,
+        "positional": Impersonation.ALLOWED,
+        "named": Impersonation.NOT_ALLOWED,
+    }
+    methods = definition.schema.methods
+    assert {each.name: each.impersonate for each in methods} == expected
+    handlers = definition.handlers.values()
+    assert {each.method.name: each.method.impersonate for each in handlers} == expected
+
+    class Served(Files):
+        def bare(self) -> None: ...
+
+    assert service_definition(Served).schema.methods == methods
 
 
 def test_decorated_classes_and_methods_are_themselves() -> None:
@@ -82,6 +117,69 @@ def test_levels_are_levels(level: Any) -> None:
         method(level)
     with pytest.raises(SchemaError, match="@method: protection .* is not a level"):
         method(protection=level)
+
+
+@pytest.mark.parametrize("answer", [1, True, "required", Protection.SEAL])
+def test_impersonation_is_one_of_three(answer: Any) -> None:
+    says = "does not say whether to impersonate .hint: use Impersonation.NOT_ALLOWED"
+    with pytest.raises(SchemaError, match=f"s: .* {says}"):
+        service("s", impersonate=answer)
+    with pytest.raises(SchemaError, match=f"@method: .* {says}"):
+        method(impersonate=answer)
+
+
+def test_a_service_says_whether_to_impersonate() -> None:
+    nothing: Any = None
+    with pytest.raises(SchemaError, match="s: None does not say"):
+        service("s", impersonate=nothing)
+
+
+def test_impersonation_goes_by_name() -> None:
+    positional: Any = method
+    with pytest.raises(SchemaError, match="write @method.impersonate=Impersonation.RE"):
+        positional(Impersonation.REQUIRED)
+
+
+def test_a_call_that_anyone_can_write_runs_as_nobody() -> None:
+    with pytest.raises(
+        SchemaError,
+        match=r"bank.Accounts.ping: nobody knows the caller of a call with protection "
+        r"NONE, .* .hint: protect it, or say impersonate=Impersonation.NOT_ALLOWED",
+    ):
+
+        @service("bank.Accounts", impersonate=Impersonation.REQUIRED)
+        class Late:
+            @method(Protection.NONE)
+            def ping(self) -> None: ...
+
+    with pytest.raises(SchemaError, match="s.ping: nobody knows the caller"):
+
+        @service("s", protection=Protection.NONE)
+        class Other:
+            @method(impersonate=Impersonation.REQUIRED)
+            def ping(self) -> None: ...
+
+    assert not {"Late", "Other"} & set(locals())
+
+
+def test_a_service_may_ask_for_what_each_method_puts_right() -> None:
+    @service("s", protection=Protection.NONE, impersonate=Impersonation.REQUIRED)
+    class Files:
+        @method(Protection.SIGN)
+        def read(self) -> None: ...
+
+        @method(impersonate=Impersonation.NOT_ALLOWED)
+        def ping(self) -> None: ...
+
+    read, ping = service_definition(Files).schema.methods
+    assert (read.protection, read.impersonate) == (
+        Protection.SIGN,
+        Impersonation.REQUIRED,
+    )
+    assert (ping.protection, ping.impersonate) == (
+        Protection.NONE,
+        Impersonation.NOT_ALLOWED,
+    )
 
 
 def test_level_given_twice() -> None:

@@ -9,6 +9,7 @@ import pytest
 from signetrpc.rpc._decorators import method, service, service_definition
 from signetrpc.rpc._extract import extract
 from signetrpc.rpc._handlers import HandlerStyle
+from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc._schema import (
     MethodSchema,
     Parameter,
@@ -52,7 +53,7 @@ class Accounts(Base):
 
 def refusal(cls: type[object]) -> str:
     with pytest.raises(SchemaError) as caught:
-        extract(cls, "s", Protection.SEAL)
+        extract(cls, "s", Protection.SEAL, Impersonation.ALLOWED)
     return str(caught.value)
 
 

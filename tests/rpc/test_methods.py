@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc._methods import UnaryMethod
 from signetrpc.rpc._status import StatusCode
 from signetrpc.rpc.errors import RpcError, SchemaError
@@ -76,6 +77,28 @@ def test_unknown_fields_of_replies_are_ignored() -> None:
         result=Entry,
     )
     assert method.decode_result(b"\x82\xa1x\x01\xa3new\x02") == Entry(1)
+
+
+def made(protection: Protection, impersonate: Impersonation) -> Impersonation:
+    return UnaryMethod[BalanceArguments, int](
+        service="bank.Accounts",
+        name="it",
+        protection=protection,
+        arguments=BalanceArguments,
+        result=int,
+        impersonate=impersonate,
+    ).impersonate
+
+
+def test_whom_it_runs_as() -> None:
+    assert BALANCE.impersonate is Impersonation.ALLOWED
+    for protection in Protection:
+        for impersonate in (Impersonation.NOT_ALLOWED, Impersonation.ALLOWED):
+            assert made(protection, impersonate) is impersonate
+    for protection in (Protection.SIGN, Protection.SEAL):
+        assert made(protection, Impersonation.REQUIRED) is Impersonation.REQUIRED
+    with pytest.raises(SchemaError, match="bank.Accounts.it: nobody knows the caller"):
+        made(Protection.NONE, Impersonation.REQUIRED)
 
 
 def test_types_that_cannot_travel_are_refused() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc._schema import (
     ListType,
     MapType,
@@ -41,6 +42,9 @@ def test_equal_by_value() -> None:
     assert service(Protection.SIGN) == service(Protection.SIGN)
     assert service(Protection.SIGN) != service(Protection.SEAL)
     assert hash(service(Protection.SIGN)) == hash(service(Protection.SIGN))
+    (method,) = service(Protection.SIGN).methods
+    assert method.impersonate is Impersonation.ALLOWED
+    assert method != dataclasses.replace(method, impersonate=Impersonation.REQUIRED)
 
 
 def test_frozen() -> None:

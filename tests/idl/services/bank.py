@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from signetrpc.rpc import Protection, method, service
+from signetrpc.rpc import Impersonation, Protection, method, service
 
 
 class Currency(enum.Enum):
@@ -39,7 +39,7 @@ class Accounts:
         """
         return Decimal(len(account))
 
-    @method
+    @method(impersonate=Impersonation.REQUIRED)
     async def statement(self, account: str, year: int = 2026) -> list[Entry]:
         return [
             Entry(datetime(year, 1, 1, tzinfo=UTC), Decimal("1.50"), memo=account),
@@ -51,6 +51,10 @@ class Accounts:
         assert entry.amount
         return transfer
 
-    @method(protection=Protection.SIGN, inline=True)
+    @method(
+        protection=Protection.SIGN,
+        impersonate=Impersonation.NOT_ALLOWED,
+        inline=True,
+    )
     def age(self) -> timedelta:
         return timedelta(days=1)

@@ -13,6 +13,7 @@ import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
     Channel,
+    Impersonation,
     MetadataInput,
     Protection,
     UnaryMethod,
@@ -70,6 +71,7 @@ _STATEMENT = UnaryMethod[_StatementArguments, list[Entry]](
     protection=Protection.SEAL,
     arguments=_StatementArguments,
     result=list[Entry],
+    impersonate=Impersonation.REQUIRED,
 )
 _BOOK = UnaryMethod[_BookArguments, UUID](
     service="bank.Accounts",
@@ -84,6 +86,7 @@ _AGE = UnaryMethod[_AgeArguments, timedelta](
     protection=Protection.SIGN,
     arguments=_AgeArguments,
     result=timedelta,
+    impersonate=Impersonation.NOT_ALLOWED,
 )
 
 
@@ -131,6 +134,7 @@ class AccountsClient:
         """Call bank.Accounts/statement.
 
         Protection: SEAL.
+        Runs as the caller: connect with at least impersonation=IMPERSONATE.
         """
         return await self._channel.unary(
             _STATEMENT,
@@ -226,6 +230,7 @@ class BlockingAccountsClient:
         """Call bank.Accounts/statement.
 
         Protection: SEAL.
+        Runs as the caller: connect with at least impersonation=IMPERSONATE.
         """
         return self._channel.unary(
             _STATEMENT,

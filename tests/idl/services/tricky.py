@@ -23,6 +23,10 @@ class Protection(enum.Enum):
     SOME = 'so"me'
 
 
+class Impersonation(enum.Enum):
+    REQUIRED = "optional"
+
+
 class Channel(enum.IntEnum):
     LEFT = 1
     RIGHT = -2
@@ -87,8 +91,12 @@ class Tricky:
     def UUID(self, it: Mapped) -> Mapped:
         return it
 
-    @rpc.method
+    @rpc.method(impersonate=rpc.Impersonation.REQUIRED)
     async def loose(self, it: Loose) -> Loose:
+        return it
+
+    @rpc.method
+    def as_whom(self, it: Impersonation) -> Impersonation:
         return it
 
     @rpc.method

@@ -15,6 +15,7 @@ from uuid import UUID as _UUID_3
 
 import msgspec as _msgspec
 from signetrpc.rpc import Channel as _Channel
+from signetrpc.rpc import Impersonation as _Impersonation
 from signetrpc.rpc import Protection as _Protection
 from signetrpc.rpc import BlockingChannel, MetadataInput, UnaryMethod
 
@@ -22,6 +23,7 @@ __all__ = [
     "BlockingTrickyClient",
     "Channel",
     "Decimal",
+    "Impersonation",
     "Loose",
     "Mapped",
     "Nested",
@@ -44,6 +46,10 @@ class Protection(Enum):
 class Channel(Enum):
     LEFT = 1
     RIGHT = -2
+
+
+class Impersonation(Enum):
+    REQUIRED = "optional"
 
 
 _DEFAULT_1 = "a text that is so long that it does not fit on any line, however far to the left it starts"
@@ -127,6 +133,10 @@ class _LooseArguments(_msgspec.Struct, gc=False):
     it: Loose
 
 
+class _AsWhomArguments(_msgspec.Struct, gc=False):
+    it: Impersonation
+
+
 class _OptionalAfterArguments(_msgspec.Struct, gc=False, kw_only=True):
     when: datetime
     pairs: tuple[tuple[int, builtins.str], ...]
@@ -186,6 +196,14 @@ _LOOSE = UnaryMethod[_LooseArguments, Loose](
     protection=_Protection.SIGN,
     arguments=_LooseArguments,
     result=Loose,
+    impersonate=_Impersonation.REQUIRED,
+)
+_AS_WHOM = UnaryMethod[_AsWhomArguments, Impersonation](
+    service="a.b.Tricky",
+    name="as_whom",
+    protection=_Protection.SIGN,
+    arguments=_AsWhomArguments,
+    result=Impersonation,
 )
 _OPTIONAL_AFTER = UnaryMethod[_OptionalAfterArguments, datetime](
     service="a.b.Tricky",
@@ -332,10 +350,31 @@ class TrickyClient:
         """Call a.b.Tricky/loose.
 
         Protection: SIGN.
+        Runs as the caller: connect with at least impersonation=IMPERSONATE.
         """
         return await self._channel.unary(
             _LOOSE,
             _LooseArguments(it),
+            timeout=timeout,
+            metadata=metadata,
+            protection=protection,
+        )
+
+    async def as_whom(
+        self,
+        it: Impersonation,
+        *,
+        timeout: builtins.float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: _Protection | None = None,
+    ) -> Impersonation:
+        """Call a.b.Tricky/as_whom.
+
+        Protection: SIGN.
+        """
+        return await self._channel.unary(
+            _AS_WHOM,
+            _AsWhomArguments(it),
             timeout=timeout,
             metadata=metadata,
             protection=protection,
@@ -536,10 +575,31 @@ class BlockingTrickyClient:
         """Call a.b.Tricky/loose.
 
         Protection: SIGN.
+        Runs as the caller: connect with at least impersonation=IMPERSONATE.
         """
         return self._channel.unary(
             _LOOSE,
             _LooseArguments(it),
+            timeout=timeout,
+            metadata=metadata,
+            protection=protection,
+        )
+
+    def as_whom(
+        self,
+        it: Impersonation,
+        *,
+        timeout: builtins.float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: _Protection | None = None,
+    ) -> Impersonation:
+        """Call a.b.Tricky/as_whom.
+
+        Protection: SIGN.
+        """
+        return self._channel.unary(
+            _AS_WHOM,
+            _AsWhomArguments(it),
             timeout=timeout,
             metadata=metadata,
             protection=protection,
