@@ -18,11 +18,13 @@ from signetrpc.transport import (
     ClientCredentials,
     ClientTls,
     ConnectFailed,
+    DelegatedCredential,
     DoorLimits,
     HandshakeError,
     Identity,
     ImpersonationLevel,
     Keytab,
+    LocalUser,
     Mechanism,
     Password,
     Protection,
@@ -34,6 +36,7 @@ from signetrpc.transport import (
     Winbind,
 )
 
+from ._authorization import AuthorizationRequest, Authorizer, anyone, authenticated
 from ._blocking import BlockingChannel, connect_blocking
 from ._client import Channel, connect, connect_with
 from ._context import CallContext, current_call, current_caller
@@ -43,11 +46,13 @@ from ._metadata import Metadata, MetadataInput
 from ._methods import UnaryMethod
 from ._server import Server
 from ._status import StatusCode
-from .errors import DeadlineExceeded, RpcError, SchemaError
+from .errors import DeadlineExceeded, ImpersonationError, RpcError, SchemaError
 
 __all__ = [
     "AccountFile",
     "AuthenticationFailed",
+    "AuthorizationRequest",
+    "Authorizer",
     "BlockingChannel",
     "CallContext",
     "Channel",
@@ -56,12 +61,15 @@ __all__ = [
     "ClientTls",
     "ConnectFailed",
     "DeadlineExceeded",
+    "DelegatedCredential",
     "DoorLimits",
     "HandshakeError",
     "Identity",
     "Impersonation",
+    "ImpersonationError",
     "ImpersonationLevel",
     "Keytab",
+    "LocalUser",
     "Mechanism",
     "Metadata",
     "MetadataInput",
@@ -78,6 +86,8 @@ __all__ = [
     "TransportError",
     "UnaryMethod",
     "Winbind",
+    "anyone",
+    "authenticated",
     "connect",
     "connect_blocking",
     "connect_with",

@@ -205,7 +205,9 @@ class ClientConnection(Connection):
             self._close_if_idle()
         return call
 
-    def _receive(self, message: Message, level: Protection) -> None:
+    def _receive(
+        self, message: Message, level: Protection, raw: bytes | memoryview
+    ) -> None:
         if isinstance(message, GoAway):
             self.retire()
             return

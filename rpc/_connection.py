@@ -7,6 +7,7 @@ one record and one write; alone, a message goes at once.
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -61,8 +62,15 @@ class Connection(ABC):
     # What subclasses define.
 
     @abstractmethod
-    def _receive(self, message: Message, level: Protection) -> None:
+    def _receive(
+        self, message: Message, level: Protection, raw: bytes | memoryview
+    ) -> None:
         """Handle one message.
+
+        Args:
+            message: What it says.
+            level: How it was protected.
+            raw: The message as it came, for passing it on.
 
         Raises:
             TransportError: It ends the connection.
@@ -112,7 +120,7 @@ class Connection(ABC):
                     level = event.protection
                     messages = iter(event.messages)
                     for message in messages:
-                        self._receive(decode_message(message), level)
+                        self._receive(decode_message(message), level, message)
                         if self._ended is not None or self._draining:
                             # A peer that does not read gets no further answers: a
                             # record can ask for a thousand times its own size.
@@ -131,6 +139,45 @@ class Connection(ABC):
             self._processing = False
         if self._flushing:
             self._flush()  # what was answered on the spot, as one record
+
+    @property
+    def congested(self) -> bool:
+        """True while the peer takes too little."""
+        return self._pipe.congested
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was sent.
+
+        Raises:
+            ConnectionClosed: The pipe broke.
+        """
+        await self._pipe.drain()
+
+    def hold(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Take nothing more from the peer until `wait` returns.
+
+        Of a peer that does not read its answers, or whose calls somebody else does not
+        take yet, so much waits and no more.
+        """
+        if self._draining or self._ended is not None:
+            return
+        self._draining = True
+        self._pipe.pause_receiving()
+        self._loop.spawn(self._held(wait))
+
+    async def _held(self, wait: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await wait()
+        except TransportError as error:
+            if wait == self.drain:  # else another connection tells of it
+                self._end(error)
+        finally:
+            self._draining = False
+        if self._ended is not None:
+            return
+        self._process()  # what was left unread, which may fill the pipe again
+        if not self._draining:
+            self._pipe.resume_receiving()
 
     # Sending.
 

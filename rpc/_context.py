@@ -19,6 +19,7 @@ class CallContext:
         protection: The level of the call: no message of it is below.
         metadata: What the caller sent along.
         deadline: When the call ends, on the clock of `time`; None if never.
+        started: When it arrived, on that clock.
         trailers: What goes back with the status; see `set_trailers`.
     """
 
@@ -29,6 +30,7 @@ class CallContext:
         "metadata",
         "method",
         "protection",
+        "started",
         "trailers",
     )
 
@@ -41,6 +43,7 @@ class CallContext:
         metadata: Metadata,
         deadline: float | None,
         time: Callable[[], float],
+        started: float = 0.0,
     ) -> None:
         self.method = method
         self.caller = caller
@@ -48,6 +51,7 @@ class CallContext:
         self.metadata = metadata
         self.deadline = deadline
         self.trailers: Metadata = ()
+        self.started = started
         self._time = time
 
     def time_left(self) -> float | None:

@@ -19,6 +19,7 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import open_loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
+from ._authorization import Authorizer, authenticated
 from ._decorators import service_definition
 from ._server_connection import ServerConnection
 from ._serving import Endpoint, Serving
@@ -44,6 +45,7 @@ class Server:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_calls: int = 1024,
         max_threads: int = 40,
+        authorize: Authorizer | None = None,
     ) -> None:
         """Gather what is served.
 
@@ -57,6 +59,7 @@ class Server:
             max_body_bytes: The longest arguments to take and reply to send.
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
+            authorize: Who may call what. None: everybody who is authenticated.
 
         Raises:
             SchemaError: Something is no service, or two have one name.
@@ -69,6 +72,7 @@ class Server:
         self._max_body_bytes = max_body_bytes
         self._max_calls = max_calls
         self._max_threads = max_threads
+        self._authorize = authorize
         self._names: list[str] = []
         for given in services:
             self._add(given)
@@ -128,6 +132,7 @@ class Server:
             max_calls=self._max_calls,
             buffers=Buffers(),
             threads=anyio.CapacityLimiter(self._max_threads),
+            authorize=self._authorize or authenticated,
         )
         async with open_loop() as loop:
 

@@ -1,8 +1,9 @@
-"""The server's end of a connection: calls arrive, run and are answered.
+"""The server's end of a connection: calls arrive, and run here or are passed on.
 
 The level of a call is decided when it arrives and pinned: the highest of what its
 method declares, what the session demands and what the caller asked by the level of
-the CALL.  Nothing of a call below its method's level runs.
+the CALL.  Nothing of a call below its method's level runs, nor of one that the
+server's `authorize` refuses.
 """
 
 import logging
@@ -16,8 +17,8 @@ import anyio.to_thread
 from signetrpc.transport import (
     ANONYMOUS,
     ConnectionClosed,
-    FrameTooLarge,
-    InsufficientProtection,
+    ImpersonationLevel,
+    LocalUser,
     Protection,
     RemoteProtocolError,
     TransportError,
@@ -25,26 +26,16 @@ from signetrpc.transport import (
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Timer
 
-from ._assembly import Assemblies, check_size
-from ._connection import Connection
+from ._answering import AnsweringConnection
+from ._authorization import AuthorizationRequest, decide
 from ._context import CURRENT, CallContext
 from ._handlers import BoundHandler, HandlerStyle
-from ._messages import (
-    PART_BYTES,
-    Call,
-    Cancel,
-    Message,
-    Part,
-    encode_go_away,
-    encode_metadata,
-    encode_reply,
-    encode_status,
-    parts_of,
-)
-from ._metadata import Metadata, metadata
-from ._serving import RunningCall, Serving
+from ._messages import Call, Cancel, Message, Part, encode_go_away
+from ._metadata import metadata
+from ._relay import Relay
+from ._serving import Endpoint, RunningCall, Serving
 from ._status import StatusCode
-from .errors import DeadlineExceeded, RpcError
+from .errors import RpcError
 
 __all__ = ["DRAIN_SECONDS", "ServerConnection"]
 
@@ -54,18 +45,31 @@ DRAIN_SECONDS: Final = 30.0
 _log: Final = logging.getLogger("signetrpc.rpc")
 
 
-class ServerConnection(Connection):
-    """A connection with its running calls."""
+class ServerConnection(AnsweringConnection):
+    """A connection over which calls arrive."""
 
-    def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
-        super().__init__(loop, link)
-        self._serving = serving
-        self._calls: dict[int, RunningCall] = {}
+    def __init__(
+        self,
+        loop: Loop,
+        link: Link,
+        serving: Serving,
+        local_user: LocalUser | None = None,
+    ) -> None:
+        """Take an open session.
+
+        Args:
+            loop: Runs the tasks of handlers.
+            link: The session.
+            serving: What is served.
+            local_user: Whom the caller is on this machine, if `authorize` has to know.
+        """
+        super().__init__(loop, link, serving)
         self._last_id = 0
-        self._assemblies = Assemblies(
-            serving.max_body_bytes, "arguments", serving.buffers
-        )
         self._peer = self.established.peer
+        self._local_user = local_user
+        self._relay: Relay | None = None
+        if serving.workers is not None:
+            self._relay = Relay(loop, self, self._peer, serving)
         # Handlers start from this: what is read can be read in another handler's task.
         self._context = copy_context()
         self._retiring = False
@@ -75,10 +79,12 @@ class ServerConnection(Connection):
 
     # Messages.
 
-    def _receive(self, message: Message, level: Protection) -> None:
+    def _receive(
+        self, message: Message, level: Protection, raw: bytes | memoryview
+    ) -> None:
         match message:
             case Call():
-                self._receive_call(message, level)
+                self._receive_call(message, level, raw)
             case Part(id=call_id) | Cancel(id=call_id):
                 call = self._calls.get(call_id)
                 if call is None:
@@ -91,63 +97,104 @@ class ServerConnection(Connection):
                         f"{type(message).__name__} at level {level.name} for a call "
                         f"at {call.level.name}"
                     )
-                elif isinstance(message, Part):
-                    self._receive_part(call, message)
+                elif isinstance(message, Cancel):
+                    self.stop(call)
+                elif call.relay is not None:
+                    call.relay.add(call, raw, level)
                 else:
-                    self._stop(call)
+                    self._receive_part(call, message)
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} from a client")
 
-    def _receive_call(self, message: Call, level: Protection) -> None:
+    def _receive_call(
+        self, message: Call, level: Protection, raw: bytes | memoryview
+    ) -> None:
         call_id = message.id
         if call_id <= self._last_id:
             raise RemoteProtocolError(f"call {call_id} after call {self._last_id}")
         self._last_id = call_id
-        endpoint = self._serving.endpoints.get(message.method)
         try:
             pairs = () if message.metadata is None else metadata(message.metadata)
-            if endpoint is None:
-                raise RpcError(
-                    StatusCode.UNIMPLEMENTED, f"no method {message.method!r} here"
-                )
-            declared = endpoint.handler.method.protection
-            if level < declared:
-                level, asked = declared, level
-                raise RpcError(
-                    StatusCode.PERMISSION_DENIED,
-                    f"{message.method} demands level {declared.name}; "
-                    f"the call came at {asked.name}",
-                )
-            if len(self._calls) >= self._serving.max_calls:
-                raise RpcError(
-                    StatusCode.RESOURCE_EXHAUSTED,
-                    f"{len(self._calls)} calls under way on this connection, "
-                    f"limit {self._serving.max_calls}",
-                )
-        except RpcError as error:
-            self._refuse(call_id, level, error)
-            return
         except ValueError as error:
             raise RemoteProtocolError(f"malformed metadata: {error}") from error
         timeout = message.timeout_us
-        now = self._loop.time
-        deadline = None if timeout is None else now() + timeout * 1e-6
+        now = self._loop.time()
+        deadline = None if timeout is None else now + timeout * 1e-6
         context = CallContext(
             method=message.method,
             caller=self._peer if level else ANONYMOUS,
             protection=level,
             metadata=pairs,
             deadline=deadline,
-            time=now,
+            time=self._loop.time,
+            started=now,
         )
+        endpoint = self._serving.endpoints.get(message.method)
+        refusal, reason = self._judge(endpoint, context)
+        if refusal is not None or endpoint is None:
+            assert refusal is not None
+            if endpoint is not None:
+                level = max(level, endpoint.handler.method.protection)
+            self._audit(context, refusal.status, reason)
+            self._refuse(call_id, level, refusal, context)
+            return
         call = RunningCall(call_id, level, endpoint, context)
         self._calls[call_id] = call
         if deadline is not None:
             self._set_deadline(call_id, deadline)
-        if message.more:
+        if endpoint.relayed:
+            assert self._relay is not None
+            self._relay.begin(call, message, raw)
+        elif message.more:
             self._assemble(call, message.body, True)
         else:
             self._decode_and_run(call, message.body)
+
+    def _judge(
+        self, endpoint: Endpoint | None, context: CallContext
+    ) -> tuple[RpcError | None, str]:
+        """Return what to refuse a call with, if anything, and the reason to note."""
+        if endpoint is None:
+            return RpcError(
+                StatusCode.UNIMPLEMENTED, f"no method {context.method!r} here"
+            ), ""
+        serving = self._serving
+        method = endpoint.handler.method
+        level, declared = context.protection, method.protection
+        if level < declared:
+            text = (
+                f"{context.method} demands level {declared.name}; "
+                f"the call came at {level.name}"
+            )
+            return RpcError(StatusCode.PERMISSION_DENIED, text), text
+        if len(self._calls) >= serving.max_calls:
+            return RpcError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                f"{len(self._calls)} calls under way on this connection, "
+                f"limit {serving.max_calls}",
+            ), ""
+        reason = decide(
+            serving.authorize,
+            AuthorizationRequest(
+                caller=context.caller,
+                service=method.service,
+                method=method.name,
+                protection=level,
+                local_user=self._local_user,
+            ),
+        )
+        if reason is not None:
+            text = f"the caller may not call {context.method}"
+            return RpcError(StatusCode.PERMISSION_DENIED, text), reason
+        if endpoint.relayed and (
+            context.caller.impersonation is ImpersonationLevel.IDENTIFY
+        ):
+            text = (
+                f"{context.method} runs as its caller, who lets the server only "
+                "IDENTIFY it: connect with impersonation=IMPERSONATE"
+            )
+            return RpcError(StatusCode.PERMISSION_DENIED, text), text
+        return None, ""
 
     def _receive_part(self, call: RunningCall, message: Part) -> None:
         if call.id not in self._assemblies:
@@ -164,7 +211,7 @@ class ServerConnection(Connection):
                 return
             arguments = self._assemblies.finish(call.id, piece, decode)
         except Exception as error:
-            self._fail(call, self._unexpected(call, error))
+            self.fail(call, self.unexpected(call, error))
         else:
             self._run(call, arguments)
 
@@ -174,7 +221,7 @@ class ServerConnection(Connection):
         try:
             arguments = call.endpoint.handler.method.decode_arguments(body)
         except Exception as error:
-            self._fail(call, self._unexpected(call, error))
+            self.fail(call, self.unexpected(call, error))
         else:
             self._run(call, arguments)
 
@@ -187,9 +234,9 @@ class ServerConnection(Connection):
                 try:
                     result = context.run(call.endpoint.function, arguments)
                 except Exception as error:
-                    self._fail(call, self._unexpected(call, error))
+                    self.fail(call, self.unexpected(call, error))
                 else:
-                    self._reply(call, result)
+                    self.reply(call, result)
             case HandlerStyle.ASYNC:
                 answer = self._await(call, call.endpoint.function, arguments)
                 call.task = self._loop.spawn(answer, context)
@@ -203,21 +250,21 @@ class ServerConnection(Connection):
         try:
             result = await function(arguments)
         except Exception as error:
-            self._fail(call, self._unexpected(call, error))
+            self.fail(call, self.unexpected(call, error))
         except BaseExceptionGroup as group:
             # Cancelled under trio, with tasks of its own that failed on the way out.
             errors, cancellations = group.split(Exception)
             if errors is not None:
-                self._fail(call, self._unexpected(call, errors))
+                self.fail(call, self.unexpected(call, errors))
             if cancellations is not None:
                 raise cancellations from None
         else:
-            self._reply(call, result)
+            self.reply(call, result)
         finally:
             if call.id in self._calls:
                 # Cancelled, and not by its caller: by the handler itself, or
                 # because the server stops.
-                self._fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
+                self.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
 
     async def _in_thread(self, call: RunningCall, arguments: Any) -> Any:
         serving = self._serving
@@ -229,131 +276,12 @@ class ServerConnection(Connection):
                 call.endpoint.function, arguments, limiter=serving.counted
             )
 
-    def _unexpected(self, call: RunningCall, error: Exception) -> RpcError:
-        """Return what the caller learns of an exception."""
-        if isinstance(error, RpcError):
-            return error
-        _log.error(
-            "%s failed for %s",
-            call.context.method,
-            call.context.caller,
-            exc_info=error,
-        )
-        return RpcError(StatusCode.INTERNAL, "the handler failed")
-
-    # Answering.
-
-    def _reply(self, call: RunningCall, result: Any) -> None:
-        if call.id not in self._calls:
-            return  # cancelled, or out of time
-        try:
-            body = call.endpoint.handler.method.encode_result(result)
-            check_size(len(body), self._serving.max_body_bytes, "reply")
-            trailers = encode_metadata(call.context.trailers)
-        except Exception as error:
-            if isinstance(error, RpcError):
-                _log.error("the result of %s: %s", call.context.method, error.message)
-            self._fail(call, self._unexpected(call, error))
-            return
-        head, more = body[:PART_BYTES], len(body) > PART_BYTES
-        try:
-            # If any message of it is too long for the peer, this one is.
-            self._send(encode_reply(call.id, trailers, head, more), call.level)
-        except FrameTooLarge as error:
-            message = f"the caller takes no reply of {len(body)} bytes: {error}"
-            self._fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
-            return
-        if self._ended is not None:
-            return
-        self._forget(call)
-        if more:
-            for part in parts_of(call.id, body):
-                # Each on its way at once: the peer opens one while the next is sealed.
-                self._flush()
-                self._send(part, call.level)
-        self._flush_answer()
-
-    def _fail(self, call: RunningCall, error: RpcError) -> None:
-        if call.id in self._calls:
-            self._forget(call)
-            self._refuse(call.id, call.level, error, call.context.trailers)
-
-    def _refuse(
-        self,
-        call_id: int,
-        level: Protection,
-        error: RpcError,
-        trailers: Metadata = (),
-    ) -> None:
-        if self._ended is not None:
-            return
-        level = max(level, self.established.minimum)
-        code = StatusCode.INTERNAL
-        try:
-            status = encode_status(
-                call_id, error.status, error.message, error.trailers or trailers
-            )
-            code = error.status
-        except Exception:
-            # What a handler put into its error must hurt no other call.
-            _log.exception("the error of call %d cannot travel", call_id)
-            status = encode_status(call_id, code, "the handler failed")
-        try:
-            self._send(status, level)
-        except FrameTooLarge:
-            self._send(encode_status(call_id, code, ""), level)
-        except InsufficientProtection:
-            # No call runs at a level that the channel below does not give, so this
-            # says only that it does not.
-            self._send(status, self.established.minimum)
-        self._flush_answer()
-
-    def _flush_answer(self) -> None:
-        if self._calls or self._processing:
-            self._flush_soon()
-        else:
-            self._flush()
+    # Ending.
 
     def _flush(self) -> None:
         super()._flush()
         if self._session.exhausted:
             self.retire()
-        if self._pipe.congested and not self._draining:
-            # A client that does not read its answers is not read from.
-            self._draining = True
-            self._pipe.pause_receiving()
-            self._loop.spawn(self._drain())
-
-    async def _drain(self) -> None:
-        try:
-            await self._pipe.drain()
-        except TransportError as error:
-            self._end(error)
-            return
-        finally:
-            self._draining = False
-        self._process()  # what was left unread, which may fill the pipe again
-        if not self._draining:
-            self._pipe.resume_receiving()
-
-    # Ending.
-
-    def _forget(self, call: RunningCall) -> None:
-        del self._calls[call.id]
-        self._deadlines.discard(call.id)
-        self._assemblies.discard(call.id)
-
-    def _stop(self, call: RunningCall) -> None:
-        self._forget(call)
-        if call.task is not None:
-            call.task.cancel()
-
-    def _expire(self, call_id: int) -> None:
-        call = self._calls.get(call_id)
-        if call is not None:
-            self._fail(call, DeadlineExceeded())
-            if call.task is not None:
-                call.task.cancel()
 
     def retire(self) -> None:
         """Tell the client to go elsewhere; close when it has, or after a while.
@@ -378,4 +306,6 @@ class ServerConnection(Connection):
         if self._lifetime is not None:
             self._lifetime.cancel()
         for call in list(self._calls.values()):
-            self._stop(call)
+            self.stop(call)
+        if self._relay is not None:
+            self._relay.close()

@@ -3,25 +3,49 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from signetrpc.transport import Protection
+from signetrpc.transport import Identity, LocalUser, Protection
 from signetrpc.transport._loops import Task
 
 from ._assembly import Buffers
+from ._authorization import Authorizer, authenticated
 from ._context import CallContext
 from ._handlers import BoundHandler, Handler
+from ._status import StatusCode
 
-__all__ = ["Endpoint", "RunningCall", "Serving"]
+if TYPE_CHECKING:
+    from ._relay import Relay, RelayLink
+    from ._workers import Workers
+
+__all__ = ["CallAudit", "Caller", "Endpoint", "RunningCall", "Serving"]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A method bound to the object that serves it."""
+    """A method, and the object's own function that serves it.
+
+    Attributes:
+        handler: What is known of the method.
+        function: Runs it here.
+        relayed: True if it runs in the identity worker of its caller instead.
+    """
 
     handler: Handler
     function: BoundHandler
+    relayed: bool = False
+
+
+class CallAudit(Protocol):
+    """Gets to know of each call that has ended.  Must not block."""
+
+    def call_ended(
+        self, context: CallContext, status: StatusCode, reason: str, /
+    ) -> None:
+        """Note how a call ended, and why if it was refused."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +57,48 @@ class Serving:
     max_calls: int
     buffers: Buffers
     threads: anyio.CapacityLimiter
+    authorize: Authorizer = authenticated
+    audit: CallAudit | None = None
+    workers: "Workers | None" = None
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )
     """For threads that `threads` counts already."""
 
 
-class RunningCall:
-    """A call that has arrived and not ended."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls on a connection.
 
-    __slots__ = ("context", "endpoint", "id", "level", "task")
+    Attributes:
+        identity: As the handshake proved it.
+        local_user: The user of this machine it stands for, if that was asked for.
+    """
+
+    identity: Identity
+    local_user: LocalUser | None = None
+
+
+class RunningCall:
+    """A call that has arrived and not ended.
+
+    Attributes:
+        task: What runs its handler here.
+        relay: What passes it to its caller's identity worker.
+        link: The way to the worker, once it has been passed on.
+        replied: Bytes of its result that the worker has sent.
+    """
+
+    __slots__ = (
+        "context",
+        "endpoint",
+        "id",
+        "level",
+        "link",
+        "relay",
+        "replied",
+        "task",
+    )
 
     def __init__(
         self, call_id: int, level: Protection, endpoint: Endpoint, context: CallContext
@@ -52,3 +108,6 @@ class RunningCall:
         self.endpoint = endpoint
         self.context = context
         self.task: Task | None = None
+        self.relay: Relay | None = None
+        self.link: RelayLink | None = None
+        self.replied: int | None = None

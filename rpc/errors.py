@@ -4,6 +4,7 @@
       RpcError(status, message, trailers)  a call ended with another status than OK
         DeadlineExceeded                   ... its time ran out; also a TimeoutError
       SchemaError(message, hint)           an interface is wrong: fix the code
+      ImpersonationError                   handlers cannot run as their callers here
 
 A handler raises `RpcError` to end its call with a status; a caller catches it and
 looks at `status`.
@@ -14,7 +15,13 @@ from collections.abc import Callable, Mapping
 from ._metadata import Metadata, MetadataInput, metadata
 from ._status import StatusCode
 
-__all__ = ["DeadlineExceeded", "RpcError", "SchemaError", "rpc_error"]
+__all__ = [
+    "DeadlineExceeded",
+    "ImpersonationError",
+    "RpcError",
+    "SchemaError",
+    "rpc_error",
+]
 
 
 class RpcError(Exception):
@@ -105,6 +112,13 @@ class SchemaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+
+class ImpersonationError(Exception):
+    """Handlers cannot run as their callers: the text says what is missing.
+
+    Raised when a server starts.
+    """
 
 
 def rpc_error(

@@ -43,6 +43,10 @@ SHELLS = (
     "rpc/_server.py",
     "rpc/_blocking.py",
     "rpc/_workers.py",
+    "rpc/_worker.py",
+    "rpc/_worker_template.py",
+    "rpc/_template.py",
+    "rpc/_packets.py",
     "rpc/testing.py",
     "idl/cli/*.py",
 )

@@ -18,6 +18,7 @@ from signetrpc.rpc import (
     SecurityPolicy,
     Server,
     UnaryMethod,
+    anyone,
     connect_with,
     method,
     service,
@@ -149,7 +150,9 @@ async def serve_product(options: dict[str, str]) -> None:
         case _:
             keytab = Keytab(options["keytab"])
             acceptor = NegotiateAcceptor([keytab], policy=policy)
-    server = Server([EchoService, BulkService])
+    # Its TLS clients have no certificate, as the peer's have none.
+    authorize = anyone if options["mechanism"] == "tls" else None
+    server = Server([EchoService, BulkService], authorize=authorize)
     async with await listen_with("tcp://127.0.0.1:0", acceptor, door=_OPEN) as listener:
         print(listener.address, flush=True)
         await server.serve_listener(listener)

@@ -10,6 +10,7 @@ import pytest
 
 from signetrpc.rpc import (
     AuthenticationFailed,
+    Authorizer,
     Channel,
     ChannelBinding,
     Keytab,
@@ -17,6 +18,7 @@ from signetrpc.rpc import (
     SecurityPolicy,
     Server,
     StatusCode,
+    anyone,
     connect,
     connect_with,
 )
@@ -41,12 +43,15 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def serving(
-    acceptor: Acceptor, target: str = "tcp://localhost:0"
+    acceptor: Acceptor,
+    target: str = "tcp://localhost:0",
+    authorize: Authorizer | None = None,
 ) -> AsyncGenerator[Address]:
     """Serve `Trial` by an acceptor and give the address."""
     async with anyio.create_task_group() as group:
         async with await listen_with(target, acceptor) as listener:
-            group.start_soon(Server([Trial]).serve_listener, listener)
+            server = Server([Trial], authorize=authorize)
+            group.start_soon(server.serve_listener, listener)
             yield listener.address
             group.cancel_scope.cancel()
 
@@ -89,11 +94,22 @@ async def test_over_tls_a_caller_without_a_certificate_is_anonymous(
     tmp_path: Path,
 ) -> None:
     authority = Authority(tmp_path)
-    async with serving(TlsAcceptor(authority.server())) as address:
+    acceptor = TlsAcceptor(authority.server())
+    async with serving(acceptor, authorize=anyone) as address:
         connector = TlsConnector(address, tls=authority.client())
         async with connect_with(connector) as channel:
             assert await call(channel, "sealed", text="x") == "x"
             assert (await seen(channel)).principal == "anonymous"
+
+
+async def test_over_tls_nobody_may_call_whom_nothing_proved(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with serving(TlsAcceptor(authority.server())) as address:
+        connector = TlsConnector(address, tls=authority.client())
+        async with connect_with(connector) as channel:
+            with pytest.raises(RpcError) as caught:
+                await call(channel, "sealed", text="x")
+            assert caught.value.status is StatusCode.PERMISSION_DENIED
 
 
 async def test_over_tls_a_caller_who_needs_a_certificate_is_told(
@@ -180,7 +196,7 @@ async def test_negotiate_over_tls_with_kerberos(
 
 async def test_calls_at_once_over_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with serving(TlsAcceptor(authority.server())) as address:
+    async with serving(TlsAcceptor(authority.server()), authorize=anyone) as address:
         connector = TlsConnector(address, tls=authority.client())
         async with connect_with(connector) as channel:
             answers: dict[int, int] = {}

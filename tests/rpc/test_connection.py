@@ -33,7 +33,9 @@ class Noting(Connection):
         self.expired: list[int] = []
         self.losses: list[TransportError] = []
 
-    def _receive(self, message: Message, level: Protection) -> None:
+    def _receive(
+        self, message: Message, level: Protection, raw: bytes | memoryview
+    ) -> None:
         self.received.append((message, level))
         if isinstance(message, Cancel) and message.id == 13:
             raise RemoteProtocolError("thirteen")

@@ -48,7 +48,7 @@ def test_a_channel_needs_one_hello_each_way(provides: Protection) -> None:
         initiator=False, given=over_channel(provides, initiator=False, peer=alice)
     )
     pump(client, server)
-    assert server.peer is alice
+    assert server.peer == alice
     assert client.peer.anonymous
     assert client.established.suite == "channel"
     assert client.established.minimum is provides

@@ -1,0 +1,202 @@
+"""The server's end of a connection: its calls under way, and how each of them ends.
+
+A call leaves the table exactly once, whatever ends it: its reply, an error, its
+deadline, its caller, the connection.  There the audit is told.
+"""
+
+import logging
+from typing import Any, Final
+
+from signetrpc.transport import FrameTooLarge, InsufficientProtection, Protection
+from signetrpc.transport._driver import Link
+from signetrpc.transport._loops import Loop
+
+from ._assembly import Assemblies, check_size
+from ._connection import Connection
+from ._context import CallContext
+from ._messages import (
+    PART_BYTES,
+    encode_metadata,
+    encode_reply,
+    encode_status,
+    parts_of,
+)
+from ._serving import RunningCall, Serving
+from ._status import StatusCode
+from .errors import DeadlineExceeded, RpcError
+
+__all__ = ["AnsweringConnection"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
+
+
+class AnsweringConnection(Connection):
+    """A connection with its running calls; what starts them is the subclass's."""
+
+    def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
+        super().__init__(loop, link)
+        self._serving = serving
+        self._calls: dict[int, RunningCall] = {}
+        self._assemblies = Assemblies(
+            serving.max_body_bytes, "arguments", serving.buffers
+        )
+
+    # Answering.
+
+    def unexpected(self, call: RunningCall, error: Exception) -> RpcError:
+        """Return what the caller learns of an exception; the rest goes to the log."""
+        if isinstance(error, RpcError):
+            return error
+        _log.error(
+            "%s failed for %s",
+            call.context.method,
+            call.context.caller,
+            exc_info=error,
+        )
+        return RpcError(StatusCode.INTERNAL, "the handler failed")
+
+    def reply(self, call: RunningCall, result: Any) -> None:
+        """Answer a call with what its handler returned."""
+        if call.id not in self._calls:
+            return  # cancelled, or out of time
+        try:
+            body = call.endpoint.handler.method.encode_result(result)
+            check_size(len(body), self._serving.max_body_bytes, "reply")
+            trailers = encode_metadata(call.context.trailers)
+        except Exception as error:
+            if isinstance(error, RpcError):
+                _log.error("the result of %s: %s", call.context.method, error.message)
+            self.fail(call, self.unexpected(call, error))
+            return
+        head, more = body[:PART_BYTES], len(body) > PART_BYTES
+        try:
+            # If any message of it is too long for the peer, this one is.
+            self._send(encode_reply(call.id, trailers, head, more), call.level)
+        except FrameTooLarge as error:
+            message = f"the caller takes no reply of {len(body)} bytes: {error}"
+            self.fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
+            return
+        if self._ended is not None:
+            return
+        self._finish(call, StatusCode.OK)
+        if more:
+            for part in parts_of(call.id, body):
+                # Each on its way at once: the peer opens one while the next is sealed.
+                self._flush()
+                self._send(part, call.level)
+        self._flush_answer()
+
+    def pass_on(self, call: RunningCall, raw: bytes, ends: StatusCode | None) -> None:
+        """Answer with a message that somebody else made, already checked.
+
+        Args:
+            call: Still in the table.
+            raw: Its REPLY, a PART of that, or its STATUS.
+            ends: How the call ended, if this is its last message.
+
+        Raises:
+            FrameTooLarge: The caller takes no message of that length.
+        """
+        self._send(raw, call.level)
+        if self._ended is not None:
+            return
+        if ends is not None:
+            self._finish(call, ends)
+        self._flush_answer()
+
+    def fail(self, call: RunningCall, error: RpcError, reason: str = "") -> None:
+        """End a call with an error.
+
+        Args:
+            call: Nothing happens if it has ended meanwhile.
+            error: What the caller learns.
+            reason: What only the audit and the log learn.
+        """
+        if call.id in self._calls:
+            status, code = _encoded(call.id, error, call.context)
+            self._finish(call, code, reason)
+            self._send_status(call.id, call.level, status, code)
+
+    def _refuse(
+        self, call_id: int, level: Protection, error: RpcError, context: CallContext
+    ) -> None:
+        """Answer a call that never came into the table."""
+        self._send_status(call_id, level, *_encoded(call_id, error, context))
+
+    def _send_status(
+        self, call_id: int, level: Protection, status: bytes, code: StatusCode
+    ) -> None:
+        if self._ended is not None:
+            return
+        level = max(level, self.established.minimum)
+        try:
+            self._send(status, level)
+        except FrameTooLarge:
+            self._send(encode_status(call_id, code, ""), level)
+        except InsufficientProtection:
+            # No call runs at a level that the channel below does not give, so this
+            # says only that it does not.
+            self._send(status, self.established.minimum)
+        self._flush_answer()
+
+    def _flush_answer(self) -> None:
+        if self._calls or self._processing:
+            self._flush_soon()
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        super()._flush()
+        if self._pipe.congested:
+            # A client that does not read its answers is not read from.
+            self.hold(self.drain)
+
+    # Ending.
+
+    def _finish(self, call: RunningCall, status: StatusCode, reason: str = "") -> None:
+        """Take a call out of the table; the one way out of it."""
+        del self._calls[call.id]
+        self._deadlines.discard(call.id)
+        self._assemblies.discard(call.id)
+        if call.relay is not None:
+            call.relay.forget(call)
+        self._audit(call.context, status, reason)
+
+    def _audit(
+        self, context: CallContext, status: StatusCode, reason: str = ""
+    ) -> None:
+        audit = self._serving.audit
+        if audit is not None:
+            audit.call_ended(context, status, reason)
+
+    def stop(self, call: RunningCall) -> None:
+        """End a call that nobody waits for any more."""
+        self._finish(call, StatusCode.CANCELLED)
+        if call.relay is not None:
+            call.relay.cancel(call)
+        elif call.task is not None:
+            call.task.cancel()
+
+    def _expire(self, call_id: int) -> None:
+        call = self._calls.get(call_id)
+        if call is None:
+            return
+        self.fail(call, DeadlineExceeded())
+        if call.relay is not None:
+            call.relay.cancel(call)
+        elif call.task is not None:
+            call.task.cancel()
+
+
+def _encoded(
+    call_id: int, error: RpcError, context: CallContext
+) -> tuple[bytes, StatusCode]:
+    """Return the STATUS of an error, and the code that it has there."""
+    try:
+        code, trailers = StatusCode(error.status), error.trailers or context.trailers
+        return encode_status(call_id, code, error.message, trailers), code
+    except Exception:
+        # What a handler put into its error must hurt no other call.
+        _log.exception("the error of call %d cannot travel", call_id)
+        code = StatusCode.INTERNAL
+        return encode_status(call_id, code, "the handler failed"), code

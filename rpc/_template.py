@@ -1,0 +1,266 @@
+"""The service's handle on its template process, which forks the identity workers."""
+
+import itertools
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from signetrpc.transport._loops import Loop, on_trio
+
+from ._packets import Packets, packet_pair
+from ._worker_messages import (
+    Ended,
+    Failed,
+    Fork,
+    Kill,
+    Setup,
+    encode,
+    read_from_template,
+)
+from .errors import ImpersonationError, SchemaError
+
+__all__ = ["Template", "check_platform", "make_setup", "packed"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
+
+_START_SECONDS: Final = 60.0
+"""For importing the services."""
+_END_SECONDS: Final = 10.0
+
+_PROGRAM: Final = "from signetrpc.rpc._worker_template import main; main({})"
+_CAPABILITIES: Final = {"CAP_SETGID": 6, "CAP_SETUID": 7}
+
+
+def check_platform() -> None:
+    """Refuse where identity workers cannot be.
+
+    Raises:
+        ImpersonationError: Another system than Linux, or a process that may not
+            switch ids.
+    """
+    if sys.platform != "linux":
+        raise ImpersonationError(f"impersonation needs Linux; this is {sys.platform}")
+    with open("/proc/self/status") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    effective = int(lines["CapEff"], 16)
+    missing = [
+        name for name, bit in _CAPABILITIES.items() if not effective & (1 << bit)
+    ]
+    if missing:
+        raise ImpersonationError(
+            f"impersonation needs {' and '.join(missing)}: run the server as root, or "
+            "with AmbientCapabilities=CAP_SETUID CAP_SETGID (systemd), or by setpriv "
+            "--inh-caps=+setuid,+setgid --ambient-caps=+setuid,+setgid"
+        )
+
+
+def packed(services: Sequence[object]) -> bytes:
+    """Return services in a form that another process can make them from.
+
+    Raises:
+        SchemaError: One is an object, or not to be found by its name.
+    """
+    for each in services:
+        if not callable(each):
+            raise SchemaError(
+                f"{type(each).__name__}: an object cannot serve as its callers, each "
+                "of whom needs one of its own",
+                "give the class, or a function that makes one",
+            )
+    try:
+        return pickle.dumps(list(services))
+    except Exception as error:
+        raise SchemaError(
+            f"identity workers cannot import a service: {error}",
+            "give a class or function of a module, or functools.partial of one",
+        ) from error
+
+
+def backend_name() -> str:
+    """Return which event loop runs: `asyncio`, `uvloop` or `trio`."""
+    if on_trio():
+        return "trio"
+    import asyncio
+
+    module = type(asyncio.get_running_loop()).__module__
+    return "uvloop" if module.partition(".")[0] == "uvloop" else "asyncio"
+
+
+def _main_module() -> tuple[str, str]:
+    """Return how the main module was run: its name or its file, where it has one."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        name: str = spec.name
+        return name, ""
+    path = getattr(main, "__file__", None)
+    return "", os.path.abspath(path) if path else ""
+
+
+def needs_main(services: bytes) -> bool:
+    """Return whether something of the main module is among packed services."""
+    return b"__main__" in services
+
+
+class Template:
+    """A running template process.
+
+    Attributes:
+        on_end: Called with a worker's number and its `waitpid` status when it is gone;
+            with every number left, and None, when the template itself is.
+    """
+
+    def __init__(self, on_end: Callable[[int, int | None], None]) -> None:
+        self.on_end = on_end
+        self._numbers = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Packets | None = None
+        self._workers: set[int] = set()
+        self._reading: anyio.CancelScope | None = None
+        self._read = anyio.Event()
+
+    @property
+    def running(self) -> bool:
+        """True if workers can be asked for."""
+        return self._control is not None
+
+    async def start(self, loop: Loop, setup: Setup) -> None:
+        """Start the process and wait until it has imported the services.
+
+        Raises:
+            ImpersonationError: It could not; the text says why.
+        """
+        control, far = packet_pair()
+        with far:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM.format(far.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[far.fileno()],
+                cwd="/",
+                env=_environment(),
+            )
+        try:
+            control.send(encode(setup))
+            with anyio.fail_after(_START_SECONDS):
+                data, _ = await control.receive()
+            if not data:
+                raise ImpersonationError("the template process of the workers ended")
+            answer = read_from_template(data)
+            if isinstance(answer, Failed):
+                raise ImpersonationError(
+                    f"identity workers cannot start: {answer.text}"
+                )
+        except BaseException as error:
+            control.close()
+            with anyio.CancelScope(shield=True):
+                await self._wait_process()
+            if isinstance(error, TimeoutError):
+                raise ImpersonationError(
+                    f"importing the services took over {_START_SECONDS:g} seconds"
+                ) from error
+            raise
+        self._control = control
+        loop.spawn(self._listen(control))
+
+    async def _listen(self, control: Packets) -> None:
+        try:
+            with anyio.CancelScope() as self._reading:
+                while True:
+                    data, _ = await control.receive()
+                    if not data:
+                        break
+                    message = read_from_template(data)
+                    if isinstance(message, Ended):
+                        self._workers.discard(message.id)
+                        self.on_end(message.id, message.status)
+        finally:
+            self._control = None
+            control.close()
+            self._read.set()
+            for number in list(self._workers):
+                self.on_end(number, None)
+            self._workers.clear()
+
+    def fork(self, make: Callable[[int], Fork], far: socket.socket) -> int:
+        """Ask for a worker and return its number.
+
+        Args:
+            make: Returns the request that has this number.
+            far: The worker's end of its control socket.
+
+        Raises:
+            OSError: The template does not take it.
+        """
+        number = next(self._numbers)
+        if self._control is None:
+            raise OSError("the template process has ended")
+        self._control.send(encode(make(number)), far.fileno())
+        self._workers.add(number)
+        return number
+
+    def kill(self, number: int) -> None:
+        """Have a worker killed, unless it is gone."""
+        if self._control is not None and number in self._workers:
+            try:
+                self._control.send(encode(Kill(number)))
+            except OSError as error:
+                _log.error("killing an identity worker: %s", error)
+
+    async def aclose(self) -> None:
+        """End the process and every worker, and wait for that."""
+        with anyio.CancelScope(shield=True):
+            if self._reading is not None:
+                self._reading.cancel()
+                await self._read.wait()
+            await self._wait_process()
+
+    async def _wait_process(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        try:
+            await anyio.to_thread.run_sync(process.wait, _END_SECONDS)
+        except subprocess.TimeoutExpired:
+            _log.error("the template process of the workers does not end: killed")
+            process.kill()
+            await anyio.to_thread.run_sync(process.wait)
+        self._process = None
+
+
+def _environment() -> dict[str, str]:
+    """The service's own, without the way to its keys and passwords."""
+    hidden = ("KRB5_KTNAME", "KRB5_CLIENT_KTNAME", "KRB5CCNAME", "NTLM_USER_FILE")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def make_setup(
+    services: bytes,
+    *,
+    max_body_bytes: int,
+    max_calls: int,
+    max_threads: int,
+    max_memory_bytes: int,
+) -> Setup:
+    """Describe to a template what its workers serve, in the running event loop."""
+    module, path = _main_module() if needs_main(services) else ("", "")
+    return Setup(
+        services=services,
+        # The folder of a script and the current one are there as "" or relative.
+        search_path=[os.path.abspath(each) for each in sys.path],
+        main_module=module,
+        main_path=path,
+        backend=backend_name(),
+        max_body_bytes=max_body_bytes,
+        max_calls=max_calls,
+        max_threads=max_threads,
+        max_memory_bytes=max_memory_bytes,
+        log_level=logging.getLogger().getEffectiveLevel(),
+    )

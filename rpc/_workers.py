@@ -1,0 +1,371 @@
+"""The identity workers of a server: found, started, counted, ended.
+
+One for each (uid, gid, groups, delegated credential).  Who the caller is on this
+machine is asked at its first call and again after a while, in a thread, because the
+name service may be far.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import tempfile
+from dataclasses import replace
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from signetrpc.transport import (
+    ANONYMOUS,
+    Channel,
+    DelegatedCredential,
+    Identity,
+    LocalUser,
+    Protection,
+    TransportError,
+    open_channel,
+)
+from signetrpc.transport._driver import Link
+from signetrpc.transport._loops import Loop
+from signetrpc.transport._sockets import pipe_over
+
+from ._linux_impersonation import LinuxImpersonation
+from ._local_users import LocalUsers, NotImpersonated
+from ._packets import Packets, packet_pair
+from ._status import StatusCode
+from ._template import Template
+from ._worker_log import Allowance, log_record
+from ._worker_messages import (
+    LINK_POLICY,
+    Fork,
+    Log,
+    NewLink,
+    Refused,
+    Running,
+    Setup,
+    encode,
+    read_from_worker,
+)
+from .errors import ImpersonationError, RpcError
+
+__all__ = ["Worker", "Workers"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
+
+_END_SECONDS: Final = 2.0
+"""A worker that is told to end has this long."""
+
+_Key = tuple[int, int, tuple[int, ...], str]
+
+
+class Worker:
+    """One worker, as the service sees it.
+
+    Attributes:
+        calls: Under way in it.
+        running: False once it is ending.
+    """
+
+    def __init__(self, workers: "Workers", user: LocalUser, key: _Key) -> None:
+        self.user = user
+        self.key = key
+        self.calls = 0
+        self.running = False
+        self.number = 0
+        self.idle_since = 0.0
+        self.control: Packets | None = None
+        self.ready = anyio.Event()
+        self.failure: RpcError | None = None
+        self.reading: anyio.CancelScope | None = None
+        self._workers = workers
+
+    def __str__(self) -> str:
+        return f"worker {self.number} of {self.user.name}"
+
+    def enter(self) -> bool:
+        """Count a call in; False if there are as many as may be."""
+        if self.calls >= self._workers.config.max_calls:
+            return False
+        self.calls += 1
+        return True
+
+    def leave(self) -> None:
+        """Count a call out."""
+        self.calls -= 1
+        if not self.calls:
+            self._workers.idle(self)
+
+    def kill(self) -> None:
+        """End it now: it is not to be trusted with anything more."""
+        self._workers.kill(self)
+
+
+class Workers:
+    """All identity workers of a server."""
+
+    def __init__(
+        self, loop: Loop, config: LinuxImpersonation, users: LocalUsers, setup: Setup
+    ) -> None:
+        self.config = config
+        self._loop = loop
+        self._users = users
+        self._setup = setup
+        self._template = Template(self._ended)
+        self._restarting = anyio.Lock()
+        self._workers: dict[_Key, Worker] = {}
+        self._by_number: dict[int, Worker] = {}
+        self._lookups = anyio.CapacityLimiter(16)
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the template process.
+
+        Raises:
+            ImpersonationError: No worker can be made here.
+        """
+        await self._template.start(self._loop, self._setup)
+
+    async def aclose(self) -> None:
+        """End all of them and wait until they are gone."""
+        self._closed = True
+        await self._template.aclose()
+
+    # From a caller to its worker.
+
+    async def open(self, loop: Loop, caller: Identity) -> tuple[Worker, Link, float]:
+        """Return the worker of a caller, a new link to it, and how long that holds.
+
+        Raises:
+            RpcError: PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE or INTERNAL;
+                its cause says what the caller is not to know.
+        """
+        user = await self._find(caller)
+        until = loop.time() + self.config.recheck_seconds
+        key = _key(user, caller)
+        worker = self._workers.get(key)
+        if worker is None:
+            self._make_room()
+            worker = Worker(self, user, key)
+            self._workers[key] = worker
+            self._loop.spawn(self._start(worker, caller.delegated))
+        await worker.ready.wait()
+        if worker.failure is not None:
+            raise worker.failure
+        return worker, await self._link(worker, caller), until
+
+    async def _find(self, caller: Identity) -> LocalUser:
+        try:
+            with anyio.fail_after(self.config.start_seconds):
+                return await anyio.to_thread.run_sync(
+                    self._users.find,
+                    caller,
+                    limiter=self._lookups,
+                    abandon_on_cancel=True,
+                )
+        except NotImpersonated as error:
+            _log.warning("%s cannot be impersonated: %s", caller, error)
+            raise RpcError(
+                StatusCode.PERMISSION_DENIED, "the caller has no local user to run as"
+            ) from error
+        except TimeoutError as error:
+            _log.error("looking %s up takes too long", caller)
+            raise RpcError(
+                StatusCode.UNAVAILABLE, "the caller's local user cannot be looked up"
+            ) from error
+
+    def _make_room(self) -> None:
+        if len(self._by_number) < self.config.max_workers:
+            return
+        idle = [each for each in self._workers.values() if each.running]
+        idle = sorted(
+            (each for each in idle if not each.calls), key=lambda each: each.idle_since
+        )
+        if not idle:
+            raise RpcError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                f"{len(self._by_number)} processes run for callers, limit "
+                f"{self.config.max_workers}",
+            )
+        self._end(idle[0])
+
+    async def _start(
+        self, worker: Worker, credential: DelegatedCredential | None
+    ) -> None:
+        allowance = Allowance()
+        try:
+            with anyio.fail_after(self.config.start_seconds):
+                await self._restart_template()
+                credential = await self._portable(credential)
+                control, far = packet_pair()
+                worker.control = control
+                with far:
+                    worker.number = self._template.fork(
+                        lambda number: Fork(
+                            number, worker.user, _new_folder(), credential
+                        ),
+                        far,
+                    )
+                self._by_number[worker.number] = worker
+                answer = await self._first_word(worker, control, allowance)
+            if isinstance(answer, Refused):
+                _log.error("%s cannot serve: %s", worker, answer.text)
+            if not isinstance(answer, Running):
+                self._give_up(worker)
+                return
+        except (TimeoutError, OSError, ValueError, ImpersonationError) as error:
+            _log.error("%s could not be started: %s", worker, error)
+            self._give_up(worker)
+        except Exception:
+            _log.exception("starting %s", worker)
+            self._give_up(worker)
+        else:
+            worker.running = True
+            worker.idle_since = self._loop.time()
+            worker.ready.set()
+            self.idle(worker)
+            await self._listen(worker, control, allowance)
+
+    async def _first_word(
+        self, worker: Worker, control: Packets, allowance: Allowance
+    ) -> Running | Refused | None:
+        while True:
+            data, _ = await control.receive()
+            message = read_from_worker(data) if data else None
+            if not isinstance(message, Log):
+                return message
+            log_record(str(worker), message, allowance, self._loop.time())
+
+    def _give_up(self, worker: Worker) -> None:
+        worker.failure = RpcError(
+            StatusCode.UNAVAILABLE, "the process to run the call could not be started"
+        )
+        self.kill(worker)
+        worker.ready.set()
+
+    async def _restart_template(self) -> None:
+        async with self._restarting:
+            if not self._template.running and not self._closed:
+                _log.error("the template process of the workers is gone: another one")
+                await self._template.aclose()
+                self._template = Template(self._ended)
+                await self._template.start(self._loop, self._setup)
+
+    async def _portable(
+        self, credential: DelegatedCredential | None
+    ) -> DelegatedCredential | None:
+        if credential is None:
+            return None
+        from signetrpc.transport._delegation import for_worker
+
+        return await anyio.to_thread.run_sync(
+            for_worker, credential, limiter=self._lookups, abandon_on_cancel=True
+        )
+
+    async def _listen(
+        self, worker: Worker, control: Packets, allowance: Allowance
+    ) -> None:
+        """Log what a worker says, until it ends."""
+        try:
+            with anyio.CancelScope() as worker.reading:
+                while True:
+                    data, _ = await control.receive()
+                    if not data:
+                        break
+                    record = read_from_worker(data)
+                    if not isinstance(record, Log):
+                        raise ValueError(f"{type(record).__name__} at the wrong moment")
+                    log_record(str(worker), record, allowance, self._loop.time())
+                    if allowance.refused:
+                        # What does not fit waits with it, and is counted there.
+                        await anyio.sleep(1)
+        except ValueError as error:
+            _log.error("%s sent no message: %s", worker, error)
+            self.kill(worker)
+        finally:
+            worker.control = None
+            control.close()
+            self._forget(worker)
+
+    async def _link(self, worker: Worker, caller: Identity) -> Link:
+        near, far = socket.socketpair()
+        try:
+            with far:
+                if worker.control is None:
+                    raise OSError("it has ended")
+                told = replace(caller, delegated=None)
+                worker.control.send(encode(NewLink(told)), far.fileno())
+            pipe = await pipe_over(near)
+            with anyio.fail_after(self.config.start_seconds):
+                return await open_channel(
+                    pipe,
+                    Channel(provides=Protection.SEAL, peer=ANONYMOUS),
+                    initiator=True,
+                    policy=LINK_POLICY,
+                    start=anyio.current_time(),
+                )
+        except (OSError, TransportError) as error:
+            near.close()
+            _log.error("%s takes no connection: %s", worker, error)
+            self.kill(worker)
+            raise RpcError(
+                StatusCode.UNAVAILABLE, "the process to run the call is gone"
+            ) from error
+
+    # Ends.
+
+    def idle(self, worker: Worker) -> None:
+        """Note that a worker has no calls; it ends if that lasts."""
+        worker.idle_since = now = self._loop.time()
+        self._loop.call_at(
+            now + self.config.idle_seconds, lambda: self._end_if_idle(worker, now)
+        )
+
+    def _end_if_idle(self, worker: Worker, since: float) -> None:
+        if worker.running and not worker.calls and worker.idle_since == since:
+            self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        """Have a worker without calls end by itself."""
+        self._forget(worker)
+        if worker.reading is not None:
+            worker.reading.cancel()  # which closes its control socket
+        number, template = worker.number, self._template
+        self._loop.call_at(
+            self._loop.time() + _END_SECONDS, lambda: template.kill(number)
+        )
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker at once."""
+        self._forget(worker)
+        if worker.number:
+            self._template.kill(worker.number)
+
+    def _forget(self, worker: Worker) -> None:
+        worker.running = False
+        if self._workers.get(worker.key) is worker:
+            del self._workers[worker.key]
+
+    def _ended(self, number: int, status: int | None) -> None:
+        worker = self._by_number.pop(number, None)
+        if worker is None:
+            return
+        if worker.running or worker.calls:
+            how = "with the template process" if status is None else _words(status)
+            _log.error("%s ended %s", worker, how)
+        self._forget(worker)
+
+
+def _words(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"by signal {-code}" if code < 0 else f"with status {code}"
+
+
+def _key(user: LocalUser, caller: Identity) -> _Key:
+    # A credential is one session's: nobody else's calls may use it.
+    credential = caller.session_id if caller.delegated is not None else ""
+    return user.uid, user.gid, user.groups, credential
+
+
+def _new_folder() -> str:
+    return os.path.join(tempfile.gettempdir(), f"signetrpc-{secrets.token_hex(16)}")
