@@ -1,9 +1,9 @@
-"""Steps of security contexts, in worker threads and bounded.
+"""What may wait for a KDC or a name service, in worker threads and bounded.
 
-A step may wait for a KDC, so it must not run on the event loop; and whoever waits for
-it may have to give up, so its thread can outlast the handshake.  Such a thread counts
-until it ends: else peers that are given up could have any number of them.  (anyio
-under asyncio counts a thread only as long as somebody waits for it.)
+Such a step must not run on the event loop; and whoever waits for it may have to give
+up, so its thread can outlast the handshake.  Such a thread counts until it ends: else
+peers that are given up could have any number of them.  (anyio under asyncio counts a
+thread only as long as somebody waits for it.)
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -20,23 +20,13 @@ from anyio.lowlevel import RunVar
 
 from ._loops import on_trio
 
-__all__ = ["run_step"]
+__all__ = ["StepThreads", "run_step"]
 
 _STEP_THREADS: Final = 32
 """Steps at once, per event loop."""
 
-_limiters: RunVar[tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]] = RunVar(
-    "signetrpc_step_limiters"
-)
-
-
-def _step_limiters() -> tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]:
-    try:
-        return _limiters.get()
-    except LookupError:
-        pair = (anyio.CapacityLimiter(_STEP_THREADS), anyio.CapacityLimiter(math.inf))
-        _limiters.set(pair)
-        return pair
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 def _soon_from_thread() -> Callable[[Callable[[], object]], object]:
@@ -58,16 +48,15 @@ class _Turn:
         self._begun = False
         self._dropped = False
 
-    def run(
-        self, step: Callable[[bytes | None], bytes | None], token: bytes | None
-    ) -> bytes | None:
+    def run(self, step: Callable[[A], R], argument: A) -> R:
         """Take the step, in the thread."""
         with self._lock:
             if self._dropped:
-                return None  # nobody waits for it, and nobody has seen it begin
+                # Nobody waits for it, and nobody has seen it begin.
+                return cast("R", None)
             self._begun = True
         try:
-            return step(token)
+            return step(argument)
         finally:
             with suppress(RuntimeError):  # there is no event loop any more
                 self._soon(self._give_back)
@@ -81,20 +70,40 @@ class _Turn:
         self._give_back()
 
 
+class StepThreads:
+    """So many threads at once for steps, on one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._limiter = anyio.CapacityLimiter(limit)
+        self._counted = anyio.CapacityLimiter(math.inf)
+
+    async def run(self, step: Callable[[A], R], argument: A) -> R:
+        """Run `step(argument)` in a thread and return what it returns.
+
+        Cancelling leaves the thread behind, which counts against the limit until it
+        ends.
+        """
+        borrower = object()
+        await self._limiter.acquire_on_behalf_of(borrower)
+        turn = _Turn(partial(self._limiter.release_on_behalf_of, borrower))
+        try:
+            return await anyio.to_thread.run_sync(
+                turn.run, step, argument, abandon_on_cancel=True, limiter=self._counted
+            )
+        finally:
+            turn.drop()
+
+
+_threads: RunVar[StepThreads] = RunVar("signetrpc_step_threads")
+
+
 async def run_step(
     step: Callable[[bytes | None], bytes | None], token: bytes | None
 ) -> bytes | None:
-    """Run `step(token)` in a thread and return what it returns.
-
-    Cancelling leaves the thread behind, which counts against the limit until it ends.
-    """
-    limiter, counted = _step_limiters()
-    borrower = object()
-    await limiter.acquire_on_behalf_of(borrower)
-    turn = _Turn(partial(limiter.release_on_behalf_of, borrower))
+    """Take a step of a security context in one of the event loop's step threads."""
     try:
-        return await anyio.to_thread.run_sync(
-            turn.run, step, token, abandon_on_cancel=True, limiter=counted
-        )
-    finally:
-        turn.drop()
+        threads = _threads.get()
+    except LookupError:
+        threads = StepThreads(_STEP_THREADS)
+        _threads.set(threads)
+    return await threads.run(step, token)

@@ -33,8 +33,8 @@ class Steps:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Generator[Steps]:
     monkeypatch.setattr(_steps, "_STEP_THREADS", 2)
-    fresh: RunVar[tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]] = RunVar("fresh")
-    monkeypatch.setattr(_steps, "_limiters", fresh)
+    fresh: RunVar[_steps.StepThreads] = RunVar("fresh")
+    monkeypatch.setattr(_steps, "_threads", fresh)
     held = Steps()
     yield held
     held.go.set()
