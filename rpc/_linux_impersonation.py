@@ -27,6 +27,10 @@ class LinuxImpersonation:
         recheck_seconds: After this time a connection's next call asks again who the
             caller is here, and in which groups.
         start_seconds: A process has to be ready within this time.
+        environment: Names of the server's environment variables that the processes
+            have too. Of themselves they have what programs need to run (`PATH`,
+            `LANG`, `TZ`, `PYTHON*` and the like): anything else may be a secret, and
+            a program that a handler starts shows its environment to its user.
     """
 
     mapping: NameMapping | Sequence[NameMapping]
@@ -38,6 +42,7 @@ class LinuxImpersonation:
     idle_seconds: float = 60.0
     recheck_seconds: float = 60.0
     start_seconds: float = 10.0
+    environment: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in (

@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -36,6 +37,10 @@ _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 10.0
 
 _PROGRAM: Final = "from signetrpc.rpc._worker_template import main; main({})"
+_KEPT: Final = (
+    "PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|PYTHON[A-Z]+|VIRTUAL_ENV"
+    "|LD_LIBRARY_PATH|KRB5_CONFIG|SSL_CERT_(FILE|DIR)"
+)
 _CAPABILITIES: Final = {"CAP_SETGID": 6, "CAP_SETUID": 7}
 
 
@@ -132,8 +137,15 @@ class Template:
         """True if workers can be asked for."""
         return self._control is not None
 
-    async def start(self, loop: Loop, setup: Setup) -> None:
+    async def start(
+        self, loop: Loop, setup: Setup, environment: Sequence[str] = ()
+    ) -> None:
         """Start the process and wait until it has imported the services.
+
+        Args:
+            loop: Runs the task that listens to it.
+            setup: What it imports.
+            environment: Names of further variables that it gets.
 
         Raises:
             ImpersonationError: It could not; the text says why.
@@ -145,10 +157,15 @@ class Template:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[far.fileno()],
                 cwd="/",
-                env=_environment(),
+                env=_environment(environment),
             )
         try:
-            control.send(encode(setup))
+            try:
+                control.send(encode(setup))
+            except OSError as error:
+                raise ImpersonationError(
+                    f"the services cannot be sent to the template process: {error}"
+                ) from error
             with anyio.fail_after(_START_SECONDS):
                 data, _ = await control.receive()
             if not data:
@@ -235,10 +252,9 @@ class Template:
         self._process = None
 
 
-def _environment() -> dict[str, str]:
-    """The service's own, without the way to its keys and passwords."""
-    hidden = ("KRB5_KTNAME", "KRB5_CLIENT_KTNAME", "KRB5CCNAME", "NTLM_USER_FILE")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+def _environment(names: Sequence[str]) -> dict[str, str]:
+    kept = re.compile("|".join((_KEPT, *map(re.escape, names))))
+    return {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
 
 
 def make_setup(

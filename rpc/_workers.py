@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Final
 
 import anyio
-import anyio.to_thread
 
 from signetrpc.transport import (
     ANONYMOUS,
@@ -29,6 +28,7 @@ from signetrpc.transport import (
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 from signetrpc.transport._sockets import pipe_over
+from signetrpc.transport._steps import StepThreads
 
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
@@ -52,6 +52,9 @@ from .errors import ImpersonationError, RpcError
 __all__ = ["Worker", "Workers"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
+
+_LOOKUPS: Final = 16
+"""Callers looked up at once; a name service that hangs gets no more of them."""
 
 _END_SECONDS: Final = 2.0
 """A worker that is told to end has this long."""
@@ -115,7 +118,7 @@ class Workers:
         self._restarting = anyio.Lock()
         self._workers: dict[_Key, Worker] = {}
         self._by_number: dict[int, Worker] = {}
-        self._lookups = anyio.CapacityLimiter(16)
+        self._lookups = StepThreads(_LOOKUPS)
         self._closed = False
 
     async def start(self) -> None:
@@ -124,7 +127,7 @@ class Workers:
         Raises:
             ImpersonationError: No worker can be made here.
         """
-        await self._template.start(self._loop, self._setup)
+        await self._template.start(self._loop, self._setup, self.config.environment)
 
     async def aclose(self) -> None:
         """End all of them and wait until they are gone."""
@@ -157,12 +160,7 @@ class Workers:
     async def _find(self, caller: Identity) -> LocalUser:
         try:
             with anyio.fail_after(self.config.start_seconds):
-                return await anyio.to_thread.run_sync(
-                    self._users.find,
-                    caller,
-                    limiter=self._lookups,
-                    abandon_on_cancel=True,
-                )
+                return await self._lookups.run(self._users.find, caller)
         except NotImpersonated as error:
             _log.warning("%s cannot be impersonated: %s", caller, error)
             raise RpcError(
@@ -249,7 +247,9 @@ class Workers:
                 _log.error("the template process of the workers is gone: another one")
                 await self._template.aclose()
                 self._template = Template(self._ended)
-                await self._template.start(self._loop, self._setup)
+                await self._template.start(
+                    self._loop, self._setup, self.config.environment
+                )
 
     async def _portable(
         self, credential: DelegatedCredential | None
@@ -258,9 +258,7 @@ class Workers:
             return None
         from signetrpc.transport._delegation import for_worker
 
-        return await anyio.to_thread.run_sync(
-            for_worker, credential, limiter=self._lookups, abandon_on_cancel=True
-        )
+        return await self._lookups.run(for_worker, credential)
 
     async def _listen(
         self, worker: Worker, control: Packets, allowance: Allowance
@@ -350,7 +348,7 @@ class Workers:
         worker = self._by_number.pop(number, None)
         if worker is None:
             return
-        if worker.running or worker.calls:
+        if not self._closed and (worker.running or worker.calls):
             how = "with the template process" if status is None else _words(status)
             _log.error("%s ended %s", worker, how)
         self._forget(worker)

@@ -38,6 +38,7 @@ SHELLS = (
     "transport/_stream.py",
     "transport/_listeners.py",
     "transport/_negotiate*.py",
+    "transport/_impersonate_windows.py",
     "transport/testing.py",
     "rpc/_client.py",
     "rpc/_server.py",
