@@ -27,7 +27,7 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Timer
 
 from ._answering import AnsweringConnection
-from ._authorization import AuthorizationRequest, decide
+from ._authorization import AuthorizationRequest, authenticated, decide
 from ._context import CURRENT, CallContext
 from ._handlers import BoundHandler, HandlerStyle
 from ._messages import Call, Cancel, Message, Part, encode_go_away
@@ -173,16 +173,16 @@ class ServerConnection(AnsweringConnection):
                 f"{len(self._calls)} calls under way on this connection, "
                 f"limit {serving.max_calls}",
             ), ""
-        reason = decide(
-            serving.authorize,
-            AuthorizationRequest(
+        reason = None
+        if serving.authorize is not authenticated or context.caller.anonymous:
+            request = AuthorizationRequest(
                 caller=context.caller,
                 service=method.service,
                 method=method.name,
                 protection=level,
                 local_user=self._local_user,
-            ),
-        )
+            )
+            reason = decide(serving.authorize, request)
         if reason is not None:
             text = f"the caller may not call {context.method}"
             return RpcError(StatusCode.PERMISSION_DENIED, text), reason
