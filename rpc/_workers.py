@@ -68,6 +68,7 @@ class Worker:
     Attributes:
         calls: Under way in it.
         running: False once it is ending.
+        dismissed: True once its end was asked for.
     """
 
     def __init__(self, workers: "Workers", user: LocalUser, key: _Key) -> None:
@@ -75,6 +76,7 @@ class Worker:
         self.key = key
         self.calls = 0
         self.running = False
+        self.dismissed = False
         self.number = 0
         self.idle_since = 0.0
         self.control: Packets | None = None
@@ -325,6 +327,7 @@ class Workers:
 
     def _end(self, worker: Worker) -> None:
         """Have a worker without calls end by itself."""
+        worker.dismissed = True
         self._forget(worker)
         if worker.reading is not None:
             worker.reading.cancel()  # which closes its control socket
@@ -335,6 +338,7 @@ class Workers:
 
     def kill(self, worker: Worker) -> None:
         """End a worker at once."""
+        worker.dismissed = True
         self._forget(worker)
         if worker.number:
             self._template.kill(worker.number)
@@ -348,7 +352,7 @@ class Workers:
         worker = self._by_number.pop(number, None)
         if worker is None:
             return
-        if not self._closed and (worker.running or worker.calls):
+        if not self._closed and not worker.dismissed:
             how = "with the template process" if status is None else _words(status)
             _log.error("%s ended %s", worker, how)
         self._forget(worker)
