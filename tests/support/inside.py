@@ -4,6 +4,13 @@ The outer session collects the tests; at the first of them it starts pytest once
 inside, with those tests alone, and takes each one's reports from there as they come:
 results, durations, captured output and skips are told one by one.  Inside, the same
 tests run as any others.
+
+A folder of tests is run so by its conftest.py:
+
+    def pytest_configure(config: pytest.Config) -> None:
+        config.pluginmanager.register(RunInside(Path(__file__).parent, Part.SAMBA))
+
+Each folder has a namespace of its own, and in it one session of fixtures.
 """
 
 import json
@@ -12,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 import pytest
 
 from tests.support import namespace
+from tests.support.parts import Part, is_missing
 
 _REPORTS = "SIGNETRPC_INSIDE_REPORTS"
 
@@ -24,6 +33,52 @@ _REPORTS = "SIGNETRPC_INSIDE_REPORTS"
 def is_inside() -> bool:
     """Return whether this process runs in the namespace."""
     return _REPORTS in os.environ
+
+
+class RunInside:
+    """The plugin of the outer run, for one folder.
+
+    Args:
+        folder: Whose tests to run inside.
+        needed: What they need besides namespaces; without it they are skipped.
+    """
+
+    def __init__(self, folder: Path, *needed: Part) -> None:
+        self._folder = folder
+        self._needed = (*needed, Part.NAMESPACES)
+        self._inside: Inside | None = None
+
+    def _is_ours(self, item: pytest.Item) -> bool:
+        return item.path.is_relative_to(self._folder)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Prepare the inner run, or mark the tests as skipped if there can be none."""
+        ours = [item for item in items if self._is_ours(item)]
+        if is_inside() or not ours or config.option.collectonly:
+            return
+        missing = [part.value for part in self._needed if is_missing(part)]
+        if missing:
+            reason = "needs " + " and ".join(missing)
+            for item in ours:
+                item.add_marker(pytest.mark.skip(reason=reason))
+        else:
+            self._inside = Inside(config, ours)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Have our tests run inside; all others run as always."""
+        if self._inside is None or not self._is_ours(item):
+            return None
+        self._inside.run(item)
+        return True
+
+    def pytest_unconfigure(self) -> None:
+        """End the inner run."""
+        if self._inside is not None:
+            self._inside.stop()
 
 
 class Inside:
