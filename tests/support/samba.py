@@ -29,11 +29,16 @@ USERS = {
     "grace": "grace-Group1es",  # in 300 groups
 }
 GROUPS = 300
+# Of alice, in this order: her own, one that only the one before is in, and one of the
+# controller's own domain, which a PAC tells apart.
+NESTED_GROUPS = ("clerks", "staff")
+LOCAL_GROUP = "archivists"
 ADMINISTRATOR = "Passw0rd-of-corp"
 
 _ADDRESS = "127.0.0.10"
 _BASE = "DC=corp,DC=example,DC=com"
 _NORMAL, _NEVER_EXPIRES = 0x200, 0x10000  # userAccountControl
+_DOMAIN_LOCAL = -2147483644  # groupType; without it a group is global
 _AES = 24  # msDS-SupportedEncryptionTypes; without it a service's tickets are RC4
 _DEADLINE_PROBES = 1200
 
@@ -175,6 +180,13 @@ def _content() -> str:
         )
     member = f"member: CN=grace,CN=Users,{_BASE}"
     entries += [_entry("group", f"group{n:03}", member) for n in range(GROUPS)]
+    inner = "alice"
+    for group in NESTED_GROUPS:
+        entries.append(_entry("group", group, f"member: CN={inner},CN=Users,{_BASE}"))
+        inner = group
+    member = f"member: CN=alice,CN=Users,{_BASE}"
+    kind = f"groupType: {_DOMAIN_LOCAL}"
+    entries.append(_entry("group", LOCAL_GROUP, member, kind))
     return "\n".join(entries)
 
 
