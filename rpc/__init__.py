@@ -41,7 +41,11 @@ from ._blocking import BlockingChannel, connect_blocking
 from ._client import Channel, connect, connect_with
 from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
+from ._delegated import delegated_credential
 from ._impersonation import Impersonation
+from ._linux_impersonation import LinuxImpersonation
+from ._local_users import LocalUsers, NotImpersonated
+from ._mapping import AuthToLocal, DomainNames, MappingError, NameMapping, UserTable
 from ._metadata import Metadata, MetadataInput
 from ._methods import UnaryMethod
 from ._server import Server
@@ -50,6 +54,7 @@ from .errors import DeadlineExceeded, ImpersonationError, RpcError, SchemaError
 
 __all__ = [
     "AccountFile",
+    "AuthToLocal",
     "AuthenticationFailed",
     "AuthorizationRequest",
     "Authorizer",
@@ -62,6 +67,7 @@ __all__ = [
     "ConnectFailed",
     "DeadlineExceeded",
     "DelegatedCredential",
+    "DomainNames",
     "DoorLimits",
     "HandshakeError",
     "Identity",
@@ -69,10 +75,15 @@ __all__ = [
     "ImpersonationError",
     "ImpersonationLevel",
     "Keytab",
+    "LinuxImpersonation",
     "LocalUser",
+    "LocalUsers",
+    "MappingError",
     "Mechanism",
     "Metadata",
     "MetadataInput",
+    "NameMapping",
+    "NotImpersonated",
     "Password",
     "Protection",
     "RpcError",
@@ -85,6 +96,7 @@ __all__ = [
     "TicketCache",
     "TransportError",
     "UnaryMethod",
+    "UserTable",
     "Winbind",
     "anyone",
     "authenticated",
@@ -93,6 +105,7 @@ __all__ = [
     "connect_with",
     "current_call",
     "current_caller",
+    "delegated_credential",
     "method",
     "service",
 ]

@@ -7,7 +7,6 @@ from signetrpc.transport import (
     DelegatedCredential,
     TicketCache,
 )
-from signetrpc.transport._delegation_words import why_not_delegated
 
 from ._context import current_call
 from ._status import StatusCode
@@ -34,6 +33,8 @@ def delegated_credential() -> DelegatedCredential:
             one.
     """
     caller = current_call().caller
+    from signetrpc.transport._delegation_words import why_not_delegated
+
     if caller.delegated is None:
         raise RpcError(StatusCode.FAILED_PRECONDITION, why_not_delegated(caller))
     return caller.delegated

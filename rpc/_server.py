@@ -1,7 +1,8 @@
 """`Server`: services, what callers are authenticated against, and where."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, cast
 
 import anyio
@@ -9,26 +10,38 @@ from anyio.abc import TaskStatus
 
 from signetrpc.transport import (
     DoorLimits,
+    Identity,
     Listener,
+    LocalUser,
+    Protection,
     SecurityPolicy,
     ServerCredentials,
     ServerTls,
     listen,
 )
 from signetrpc.transport._driver import Link
-from signetrpc.transport._loops import open_loop
+from signetrpc.transport._loops import Loop, open_loop
+from signetrpc.transport._steps import StepThreads
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
-from ._authorization import Authorizer, authenticated
+from ._authorization import Authorizer, anyone, authenticated
 from ._decorators import service_definition
+from ._handlers import Handler
+from ._impersonation import Impersonation
+from ._linux_impersonation import LinuxImpersonation
+from ._local_users import LocalUsers, NotImpersonated
 from ._server_connection import ServerConnection
 from ._serving import Endpoint, Serving
+from ._template import check_platform, make_setup, packed
+from ._workers import Workers
 from .errors import SchemaError
 
 __all__ = ["Server"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 _DEFAULT_POLICY: Final = SecurityPolicy()
+_LOOKUPS: Final = 16
+_LOOKUP_SECONDS: Final = 10.0
 
 
 class Server:
@@ -45,7 +58,9 @@ class Server:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_calls: int = 1024,
         max_threads: int = 40,
+        impersonate: LinuxImpersonation | None = None,
         authorize: Authorizer | None = None,
+        local_users: LocalUsers | None = None,
     ) -> None:
         """Gather what is served.
 
@@ -59,10 +74,18 @@ class Server:
             max_body_bytes: The longest arguments to take and reply to send.
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
-            authorize: Who may call what. None: everybody who is authenticated.
+            impersonate: Run handlers as their callers, in processes of these. None:
+                handlers run as the server itself.
+            authorize: Who may call what; see `Rules`. None: everybody who is
+                authenticated.
+            local_users: Which users of this machine callers are, for an `authorize`
+                that asks for their groups. None: as `impersonate` has it.
 
         Raises:
-            SchemaError: Something is no service, or two have one name.
+            SchemaError: Something is no service, two have one name, or a method's
+                protection or `impersonate` does not go with this server.
+            ImpersonationError: Handlers cannot run as their callers here.
+            ValueError: `authorize` asks for groups that nobody can look up.
         """
         self._endpoints: dict[str, Endpoint] = {}
         self._accept = list(accept)
@@ -72,21 +95,60 @@ class Server:
         self._max_body_bytes = max_body_bytes
         self._max_calls = max_calls
         self._max_threads = max_threads
+        self._impersonate = impersonate
         self._authorize = authorize
         self._names: list[str] = []
+        self._impersonated: list[object] = []
+        if impersonate is not None:
+            check_platform()
+            local_users = local_users or LocalUsers(
+                impersonate.mapping,
+                lowest_uid=impersonate.lowest_uid,
+                lowest_gid=impersonate.lowest_gid,
+            )
+        self._local_users = local_users
+        self._asks_groups = bool(getattr(authorize, "uses_groups", False))
+        if self._asks_groups and local_users is None:
+            raise ValueError("the rules name groups: give local_users=LocalUsers(...)")
         for given in services:
             self._add(given)
+        self._packed = packed(self._impersonated)
 
     def _add(self, given: object) -> None:
-        if callable(given):
-            given = cast("Callable[[], object]", given)()
         instance: object = given
+        if callable(given):
+            instance = cast("Callable[[], object]", given)()
         definition = service_definition(type(instance))
         if definition.name in self._names:
             raise SchemaError(f"two services are named {definition.name}")
         self._names.append(definition.name)
         for name, handler in definition.handlers.items():
-            self._endpoints[name] = Endpoint(handler, handler.bind(instance))
+            relayed = self._runs_as_caller(handler)
+            self._endpoints[name] = Endpoint(handler, handler.bind(instance), relayed)
+            if relayed and given not in self._impersonated:
+                self._impersonated.append(given)
+
+    def _runs_as_caller(self, handler: Handler) -> bool:
+        method = handler.method
+        wanted = method.impersonate
+        relayed = self._impersonate is not None
+        if wanted is Impersonation.REQUIRED and not relayed:
+            raise SchemaError(
+                f"{method.full_name} has to run as its caller, and this server "
+                "impersonates nobody",
+                "give Server(impersonate=LinuxImpersonation(...))",
+            )
+        relayed = relayed and wanted is not Impersonation.NOT_ALLOWED
+        asks = self._authorize not in (None, anyone, authenticated)
+        if method.protection is Protection.NONE and (relayed or asks):
+            what = "run as its caller" if relayed else "be authorised"
+            raise SchemaError(
+                f"{method.full_name} has protection NONE, so nobody knows who calls: "
+                f"it cannot {what}",
+                "declare a protection"
+                + (" or impersonate=NOT_ALLOWED" if relayed else ""),
+            )
+        return relayed
 
     @property
     def service_names(self) -> tuple[str, ...]:
@@ -121,23 +183,35 @@ class Server:
             door=self._door,
         )
         async with listener:
-            task_status.started(str(listener.address))
-            await self.serve_listener(listener)
+            await self.serve_listener(listener, task_status=task_status)
 
-    async def serve_listener(self, listener: Listener) -> None:
-        """Serve what a listener accepts, until cancelled."""
-        serving = Serving(
-            endpoints=self._endpoints,
-            max_body_bytes=self._max_body_bytes,
-            max_calls=self._max_calls,
-            buffers=Buffers(),
-            threads=anyio.CapacityLimiter(self._max_threads),
-            authorize=self._authorize or authenticated,
-        )
-        async with open_loop() as loop:
+    async def serve_listener(
+        self,
+        listener: Listener,
+        *,
+        task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve what a listener accepts, until cancelled.
+
+        Raises:
+            ImpersonationError: Handlers cannot run as their callers here.
+        """
+        async with open_loop() as loop, self._workers(loop) as workers:
+            serving = Serving(
+                endpoints=self._endpoints,
+                max_body_bytes=self._max_body_bytes,
+                max_calls=self._max_calls,
+                buffers=Buffers(),
+                threads=anyio.CapacityLimiter(self._max_threads),
+                authorize=self._authorize or authenticated,
+                workers=workers,
+            )
+
+            lookups = StepThreads(_LOOKUPS)
 
             async def handle(link: Link) -> None:
-                connection = ServerConnection(loop, link, serving)
+                user = await self._local_user(link.session.peer, lookups)
+                connection = ServerConnection(loop, link, serving, user)
                 try:
                     connection.start()
                     reason = await connection.wait_ended()
@@ -145,4 +219,42 @@ class Server:
                 finally:
                     await connection.aclose()
 
+            task_status.started(str(listener.address))
             await listener.serve_links(loop, handle)
+
+    @asynccontextmanager
+    async def _workers(self, loop: Loop) -> AsyncGenerator[Workers | None]:
+        config = self._impersonate
+        if config is None:
+            _log.info("handlers run as this process; no caller is impersonated")
+            yield None
+            return
+        assert self._local_users is not None
+        setup = make_setup(
+            self._packed,
+            max_body_bytes=self._max_body_bytes,
+            max_calls=config.max_calls,
+            max_threads=self._max_threads,
+            max_memory_bytes=config.max_memory_bytes,
+        )
+        workers = Workers(loop, config, self._local_users, setup)
+        try:
+            await workers.start()
+            yield workers
+        finally:
+            await workers.aclose()
+
+    async def _local_user(
+        self, caller: Identity, lookups: StepThreads
+    ) -> LocalUser | None:
+        """Return whom a caller is here, where the rules ask; None if nobody."""
+        if not self._asks_groups or self._local_users is None:
+            return None
+        try:
+            with anyio.fail_after(_LOOKUP_SECONDS):
+                return await lookups.run(self._local_users.find, caller)
+        except NotImpersonated as error:
+            _log.info("%s has no groups here: %s", caller, error)
+        except TimeoutError:
+            _log.error("looking %s up takes too long: no groups", caller)
+        return None

@@ -116,7 +116,6 @@ def _import(setup: Setup) -> Sequence[object]:
             importlib.import_module(name)
         except ImportError:
             continue  # an extra
-        importlib.import_module("signetrpc.transport._delegation")
         importlib.import_module("signetrpc.transport._negotiate_kerberos")
     return services
 
