@@ -21,6 +21,7 @@ from ._credentials import ClientCredentials, Keytab
 from ._identity import ImpersonationLevel, Mechanism
 from ._negotiate_mechanism import NOTHING, Messages
 from ._negotiate_tickets import KERBEROS, initiator_credential, principal_name
+from ._pac import authenticated_sids
 from ._security import ContextFacts, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
 
@@ -265,9 +266,11 @@ class KerberosContext(GSSAPIProxy):
         flags = int(state.flags or 0)
         # gssapi's stubs do not say what these two are: gssapi.raw.Name or None.
         target, realm = _split(state.target_name)  # pyright: ignore
-        name = target
+        name, sids = target, frozenset[str]()
         if self.usage == "accept":
             name, realm = _split(state.initiator_name)  # pyright: ignore
+            if state.initiator_name is not None:  # pyright: ignore
+                sids = authenticated_sids(state.initiator_name)  # pyright: ignore
         key, enctype = _session_key(context)
         return ContextFacts(
             complete=True,
@@ -284,6 +287,7 @@ class KerberosContext(GSSAPIProxy):
             session_key=key,
             enctype=enctype,
             expires_at=_expiry(state.lifetime),
+            sids=sids,
         )
 
     def messages(self) -> Messages:

@@ -6,11 +6,12 @@ the SIDs of the account and the key that was made from its password.
 
 What is proven, and by what:
 
-- The account: gss-ntlmssp puts SIDs on the client's name only where winbind verified
-  it, and without them nobody gets in.  With NTLM_USER_FILE in the environment it would
-  look there first; a logon by that file has no SIDs.  Who it is, is what the domain
-  calls the first SID (in small letters), not what the client typed: gss-ntlmssp
-  repeats that (`corp.example.com\ALICE`), and authorisation must not decide on it.
+- The account and its groups: gss-ntlmssp puts SIDs on the client's name only where
+  winbind verified it, and without them nobody gets in.  With NTLM_USER_FILE in the
+  environment it would look there first; a logon by that file has no SIDs.  Who it is,
+  is what the domain calls the first SID (in small letters), not what the client typed:
+  gss-ntlmssp repeats that (`corp.example.com\ALICE`), and authorisation must not
+  decide on it.
 - The session key: GSS_C_INQ_SSPI_SESSION_KEY.  An all-zero key below it, which
   winbindd could answer with where it withholds the real one, is recognised.
 - NTLMv2, and the message integrity code: read from the client's bytes
@@ -54,6 +55,7 @@ from ._negotiate_winbind_tokens import (
     flags_of_challenge,
     read_authenticate,
 )
+from ._pac import is_sid
 from ._security import ContextFacts, NtlmFacts, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
 
@@ -164,7 +166,8 @@ class WinbindContext:
         code = hmac.digest(key, self._exchanged + message.covered, "md5")
         if not hmac.compare_digest(code, message.mic):
             raise _not_proven("the message integrity code is not right")
-        domain, name = self._winbind.account(_sid(_client(self._context)))
+        account, *groups = _sids(_client(self._context))
+        domain, name = self._winbind.account(account)
         given = int(self._context.actual_flags)
         agreed = self._flags & message.flags
         signs = bool(
@@ -196,6 +199,7 @@ class WinbindContext:
                 key_exchange=bool(agreed & NegotiateFlags.key_exch),
                 mic=True,  # compared above
             ),
+            sids=frozenset({account, *groups}),
         )
 
     def sign(self, data: bytes, qop: int | None = None) -> bytes:
@@ -265,16 +269,21 @@ def _client(context: gssapi.SecurityContext) -> gssapi.raw.Name | None:
     return state.initiator_name  # pyright: ignore
 
 
-def _sid(name: gssapi.raw.Name | None) -> str:
-    """Return the account's SID: the first, before those of its groups."""
+def _sids(name: gssapi.raw.Name | None) -> list[str]:
+    """Return the SIDs that winbind gave: the account's, then those of its groups."""
     try:
         if name is None:
             raise _not_proven("the context names nobody")
         attribute = gssapi.raw.get_name_attribute(name, _SIDS)
     except GSSError as error:
         raise _not_proven("the account was not verified by winbind") from error
-    first, *_ = attribute.values[0].split(b",")
-    return first.rstrip(b"\0").decode("ascii")
+    if not (attribute.authenticated and attribute.complete):
+        raise _not_proven("the account's SIDs are nobody's word")
+    text = attribute.values[0].rstrip(b"\0").decode("ascii")
+    sids = text.split(",")
+    if not all(map(is_sid, sids)):
+        raise _not_proven("the account's SIDs are none")
+    return sids
 
 
 _NOTHING: Final = replace(NOTHING, mechanism=Mechanism.NTLM)
