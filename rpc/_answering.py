@@ -5,6 +5,7 @@ deadline, its caller, the connection.  There the audit is told.
 """
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 from signetrpc.transport import FrameTooLarge, InsufficientProtection, Protection
@@ -19,13 +20,23 @@ from ._messages import (
     encode_metadata,
     encode_reply,
     encode_status,
-    parts_of,
 )
+from ._outbox import Outbox
 from ._serving import RunningCall, Serving
 from ._status import StatusCode
 from .errors import DeadlineExceeded, RpcError
 
 __all__ = ["AnsweringConnection"]
+
+
+def _ended_with(code: StatusCode) -> RpcError:
+    if code is StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded()
+    return RpcError(StatusCode.CANCELLED, "the call has ended")
+
+
+_ENDED: Final = {code: partial(_ended_with, code) for code in StatusCode}
+"""By how a call ended: what its handler gets that still reads or writes a stream."""
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
@@ -76,15 +87,31 @@ class AnsweringConnection(Connection):
             message = f"the caller takes no reply of {len(body)} bytes: {error}"
             self.fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
             return
-        if self._ended is not None:
-            return
+        if not more:
+            self._finish(call, StatusCode.OK)
+            self._flush_answer()
+        else:
+            call.answering = True
+            call.outbox = Outbox(self, call.id, call.level)
+            self._flush()
+            call.task = self._loop.spawn(self._send_rest(call, call.outbox, body))
+
+    async def _send_rest(self, call: RunningCall, outbox: Outbox, body: bytes) -> None:
+        try:
+            await outbox.send_rest(body)
+        except RpcError:
+            return  # the call has ended otherwise
         self._finish(call, StatusCode.OK)
-        if more:
-            for part in parts_of(call.id, body):
-                # Each on its way at once: the peer opens one while the next is sealed.
-                self._flush()
-                self._send(part, call.level)
         self._flush_answer()
+
+    def end_stream(self, call: RunningCall, result: None = None) -> None:
+        """Answer a call whose handler has given all of its items."""
+        del result  # a stream has none
+        if call.id not in self._calls:
+            return
+        status, code = _encoded(call.id, None, call.context)
+        self._finish(call, code)
+        self._send_status(call.id, call.level, status, code)
 
     def pass_on(self, call: RunningCall, raw: bytes, ends: StatusCode | None) -> None:
         """Answer with a message that somebody else made, already checked.
@@ -160,6 +187,7 @@ class AnsweringConnection(Connection):
         self._assemblies.discard(call.id)
         if call.relay is not None:
             call.relay.forget(call)
+        call.close(_ENDED[status])
         self._audit(call.context, status, reason)
 
     def _audit(
@@ -179,9 +207,12 @@ class AnsweringConnection(Connection):
 
     def _expire(self, call_id: int) -> None:
         call = self._calls.get(call_id)
-        if call is None:
-            return
-        self.fail(call, DeadlineExceeded())
+        if call is not None:
+            self.abandon(call, DeadlineExceeded())
+
+    def abandon(self, call: RunningCall, error: RpcError) -> None:
+        """End a call with an error while its handler runs."""
+        self.fail(call, error)
         if call.relay is not None:
             call.relay.cancel(call)
         elif call.task is not None:
@@ -189,10 +220,12 @@ class AnsweringConnection(Connection):
 
 
 def _encoded(
-    call_id: int, error: RpcError, context: CallContext
+    call_id: int, error: RpcError | None, context: CallContext
 ) -> tuple[bytes, StatusCode]:
-    """Return the STATUS of an error, and the code that it has there."""
+    """Return the STATUS of an error, or of none, and the code that it has there."""
     try:
+        if error is None:
+            return encode_status(call_id, 0, "", context.trailers), StatusCode.OK
         code, trailers = StatusCode(error.status), error.trailers or context.trailers
         return encode_status(call_id, code, error.message, trailers), code
     except Exception:

@@ -1,7 +1,7 @@
 """The client: the channel to one server, and `connect`."""
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -31,13 +31,22 @@ from ._backoff import Backoff
 from ._client_connection import ClientConnection
 from ._messages import encode_metadata
 from ._metadata import MetadataInput, metadata
-from ._methods import UnaryMethod
+from ._methods import (
+    BidirectionalMethod,
+    ClientStreamMethod,
+    Method,
+    ServerStreamMethod,
+    UnaryMethod,
+)
 from ._status import StatusCode
+from ._stream_call import StreamCall
+from ._streams import BidirectionalStream, ItemSource, ServerStream, one_reply
 from .errors import DeadlineExceeded, RpcError
 
 __all__ = ["DEFAULT_TIMEOUT", "Channel", "connect", "connect_with"]
 
 A = TypeVar("A", bound=msgspec.Struct)
+I = TypeVar("I")  # noqa: E741 - an item, beside arguments and results
 R = TypeVar("R")
 
 DEFAULT_TIMEOUT: Final = 60.0
@@ -148,6 +157,126 @@ class Channel:
             )
         except (InsufficientProtection, FrameTooLarge) as error:
             raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+
+    async def client_stream(
+        self,
+        method: ClientStreamMethod[A, I, R],
+        arguments: A,
+        items: ItemSource[I],
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> R:
+        """Call a method: a stream of requests, one reply.
+
+        Args:
+            method: What to call.
+            arguments: Its arguments.
+            items: What to send, asynchronously iterable or plainly; iterated in a task
+                of its own.
+            timeout: Seconds the call may take; None for as long as it likes.
+            metadata: Pairs to send along.
+            protection: A level to raise the call to; see `raised` for one item.
+
+        Returns:
+            The result, of the method's type.
+
+        Raises:
+            RpcError: The call ended with another status than OK.
+            ValueError: The metadata breaks a rule.
+            Exception: What `items` raised; the call is cancelled.
+        """
+        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        return await one_reply(
+            self._loop,
+            await begin(),
+            items,
+            method.encode_item,
+            method.decode_result,
+            self._max_body_bytes,
+        )
+
+    def server_stream(
+        self,
+        method: ServerStreamMethod[A, R],
+        arguments: A,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> ServerStream[R]:
+        """Call a method: one request, a stream of replies.
+
+        The arguments are those of `client_stream`.
+
+        Raises:
+            ValueError: The metadata breaks a rule.
+            RpcError: The arguments cannot be sent.  Everything else comes when the
+                stream is read.
+        """
+        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        return ServerStream(begin, method.decode_result)
+
+    def bidirectional(
+        self,
+        method: BidirectionalMethod[A, I, R],
+        arguments: A,
+        items: ItemSource[I] | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> BidirectionalStream[I, R]:
+        """Call a method: a stream each way.
+
+        The arguments are those of `client_stream`; without `items`, send by the
+        stream's own `send` and `end`.
+
+        Raises:
+            ValueError: The metadata breaks a rule.
+            RpcError: The arguments cannot be sent.
+        """
+        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        return BidirectionalStream(
+            self._loop,
+            begin,
+            method.encode_item,
+            method.decode_result,
+            self._max_body_bytes,
+            items,
+        )
+
+    def _beginning(
+        self,
+        method: Method[A, R],
+        arguments: A,
+        timeout: float | None,
+        metadata: MetadataInput | None,
+        protection: Protection | None,
+    ) -> Callable[[], Awaitable[StreamCall]]:
+        body = method.encode_arguments(arguments)
+        check_size(len(body), self._max_body_bytes, "arguments")
+        pairs = b"\xc0" if metadata is None else _encoded(metadata)
+        level = max(method.protection, protection or method.protection)
+        ends = None if timeout is None else self._loop.time() + timeout
+
+        async def begin() -> StreamCall:
+            connection = self._connection
+            if connection is None or not connection.usable:
+                left = None if ends is None else ends - self._loop.time()
+                connection = await self._reconnect(left or self._default_timeout)
+            left = None if ends is None else ends - self._loop.time()
+            if left is not None and not left > 0:
+                raise DeadlineExceeded
+            try:
+                return await connection.stream(
+                    method.wire_name, level, body, left, pairs, self._max_body_bytes
+                )
+            except (InsufficientProtection, FrameTooLarge) as error:
+                raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+
+        return begin
 
     async def _reconnect(self, seconds: float) -> ClientConnection:
         with anyio.move_on_after(seconds):

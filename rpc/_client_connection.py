@@ -6,6 +6,8 @@ cancellation, the connection's end) takes the entry out, once.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar, cast
 
 import anyio
@@ -22,32 +24,44 @@ from signetrpc.transport._loops import Loop, Waiter
 from ._assembly import Assemblies, Buffers
 from ._codec import Body
 from ._connection import Connection
+from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
 from ._messages import (
     PART_BYTES,
+    Credit,
     GoAway,
+    Headers,
+    Item,
     Message,
     Part,
     Reply,
     Status,
     encode_call,
     encode_cancel,
-    parts_of,
+    encode_credit,
 )
-from ._metadata import metadata
+from ._outbox import Outbox
 from ._status import StatusCode
-from .errors import DeadlineExceeded, RpcError, rpc_error
+from ._stream_call import StreamCall, error_of
+from .errors import DeadlineExceeded, RpcError
 
 __all__ = ["ClientConnection"]
 
 R = TypeVar("R")
 
 _LAST_CALL_ID: Final = 0xFFFFFFFF
+_ROOM_SECONDS: Final = 60.0
+"""A call without a deadline begins within this time, or the server reads nothing."""
 
 
 class _PendingCall:
-    """A call under way: the level it is pinned to, its reply's form, and who waits."""
+    """A call under way: the level it is pinned to, its reply's form, and who waits.
 
-    __slots__ = ("decode", "level", "waiter")
+    Attributes:
+        outbox: What sends its arguments, where they go in parts.
+        window: What counts its reply, where that comes in parts.
+    """
+
+    __slots__ = ("decode", "level", "outbox", "waiter", "window")
 
     def __init__(
         self,
@@ -58,6 +72,21 @@ class _PendingCall:
         self.level = level
         self.decode = decode
         self.waiter = waiter
+        self.outbox: Outbox | None = None
+        self.window: ReceiveWindow | None = None
+
+    def end(self, outcome: object) -> None:
+        """Wake its caller, unless that was cancelled in this very turn."""
+        if not self.waiter.done():
+            self.waiter.set_result(outcome)
+        if self.outbox is not None:
+            self.outbox.close(partial(_given, outcome))
+
+
+def _given(outcome: object) -> Exception:
+    if isinstance(outcome, Exception):
+        return outcome
+    return RpcError(StatusCode.CANCELLED, "answered before all of it was sent")
 
 
 class ClientConnection(Connection):
@@ -67,7 +96,7 @@ class ClientConnection(Connection):
         self, loop: Loop, link: Link, *, max_body_bytes: int, buffers: Buffers
     ) -> None:
         super().__init__(loop, link)
-        self._calls: dict[int, _PendingCall] = {}
+        self._calls: dict[int, _PendingCall | StreamCall] = {}
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
@@ -131,25 +160,93 @@ class ClientConnection(Connection):
             timeout = await self._wait_for_room(timeout)
         if level < self.established.minimum:
             level = self.established.minimum
-        call_id = self._next_id
-        waiter = self._loop.waiter()
-        self._write_call(call_id, level, method, timeout, metadata, body)
-        self._check_not_ended()
-        self._next_id = call_id + 1
-        self._calls[call_id] = _PendingCall(level, decode, waiter)
-        self._set_deadline(call_id, self._loop.time() + timeout)
-        if len(self._calls) == 1:
-            self._flush()
-        else:
-            self._flush_soon()
+        call = _PendingCall(level, decode, self._loop.waiter())
+        call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
-            outcome = await waiter
+            if call.outbox is not None:
+                # Answered before all was sent, the call has its outcome already.
+                with suppress(RpcError):
+                    await call.outbox.send_rest(body)
+            outcome = await call.waiter
         finally:
             if call_id in self._calls:  # cancelled
                 self._abandon(call_id)
         if isinstance(outcome, Exception):
             raise outcome
         return cast("R", outcome)
+
+    async def stream(
+        self,
+        method: bytes,
+        level: Protection,
+        body: bytes,
+        timeout: float | None,
+        metadata: bytes,
+        limit: int,
+    ) -> StreamCall:
+        """Begin a call in which a stream travels, and return it.
+
+        The arguments are those of `call`; `limit` is what one message may have, in
+        bytes.
+
+        Raises:
+            RpcError: It ended while its arguments were sent.
+            InsufficientProtection: The connection cannot give the level.
+            FrameTooLarge: The server takes no message of that length.
+        """
+        if self._pipe.congested:
+            left = await self._wait_for_room(
+                _ROOM_SECONDS if timeout is None else timeout
+            )
+            timeout = None if timeout is None else left
+        if level < self.established.minimum:
+            level = self.established.minimum
+        call = StreamCall(self, self._next_id, level, limit)
+        call_id = self._begin(call, method, level, timeout, metadata, body)
+        try:
+            if len(body) > PART_BYTES:
+                await call.outbox.send_rest(body)
+        except BaseException:
+            self.give_up(call_id)
+            raise
+        return call
+
+    def _begin(
+        self,
+        call: "_PendingCall | StreamCall",
+        method: bytes,
+        level: Protection,
+        timeout: float | None,
+        metadata: bytes,
+        body: bytes,
+    ) -> int:
+        self._check_not_ended()
+        call_id = self._next_id
+        more = len(body) > PART_BYTES
+        head = body[:PART_BYTES] if more else body
+        self._send(encode_call(call_id, method, timeout, metadata, head, more), level)
+        self._check_not_ended()
+        self._next_id = call_id + 1
+        self._calls[call_id] = call
+        if more and isinstance(call, _PendingCall):
+            call.outbox = Outbox(self, call_id, level)
+        if timeout is not None:
+            self._set_deadline(call_id, self._loop.time() + timeout)
+        if len(self._calls) == 1:
+            self._flush()
+        else:
+            self._flush_soon()
+        return call_id
+
+    def give_up(self, call_id: int) -> None:
+        """Cancel a call, unless it has ended."""
+        if call_id in self._calls:
+            self._abandon(call_id)
+
+    def send(self, message: bytes, level: Protection) -> None:
+        """Send a message of a call that is under way."""
+        self._send(message, level)
+        self._flush_soon()
 
     async def _wait_for_room(self, timeout: float) -> float:
         """Wait until the server takes data again; return what is left of the time."""
@@ -170,26 +267,6 @@ class ClientConnection(Connection):
         if self._ended is not None:
             raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
 
-    def _write_call(
-        self,
-        call_id: int,
-        level: Protection,
-        method: bytes,
-        timeout: float,
-        metadata: bytes,
-        body: bytes,
-    ) -> None:
-        self._check_not_ended()
-        if len(body) <= PART_BYTES:
-            self._send(encode_call(call_id, method, timeout, metadata, body), level)
-            return
-        head = body[:PART_BYTES]
-        self._send(encode_call(call_id, method, timeout, metadata, head, True), level)
-        for part in parts_of(call_id, body):
-            # Each on its way at once: the server opens one while the next is sealed.
-            self._flush()
-            self._send(part, level)
-
     def _abandon(self, call_id: int) -> None:
         if self._ended is None:
             self._send(encode_cancel(call_id), self._calls[call_id].level)
@@ -197,7 +274,7 @@ class ClientConnection(Connection):
         if call_id in self._calls:
             self._take(call_id)
 
-    def _take(self, call_id: int) -> _PendingCall:
+    def _take(self, call_id: int) -> _PendingCall | StreamCall:
         self._deadlines.discard(call_id)
         self._assemblies.discard(call_id)
         call = self._calls.pop(call_id)
@@ -208,11 +285,21 @@ class ClientConnection(Connection):
     def _receive(
         self, message: Message, level: Protection, raw: bytes | memoryview
     ) -> None:
-        if isinstance(message, GoAway):
-            self.retire()
-            return
-        if not isinstance(message, Reply | Part | Status):
-            raise RemoteProtocolError(f"{type(message).__name__} from a server")
+        match message:
+            case Reply() | Status() | Headers():
+                pass
+            case Item(body=body):
+                self._arrived(len(body) + ITEM_OVERHEAD)
+            case Part(chunk=chunk):
+                self._arrived(len(chunk))
+            case Credit() if message.id:
+                pass
+            case GoAway():
+                self.retire()
+                return
+            case _:
+                self._receive_control(message)
+                return
         call_id = message.id
         call = self._calls.get(call_id)
         if call is None:
@@ -223,31 +310,43 @@ class ClientConnection(Connection):
             raise RemoteProtocolError(
                 f"an answer at level {level.name} to a call at {call.level.name}"
             )
+        if isinstance(call, StreamCall):
+            if call.receive(message):
+                self._take(call_id)
+            return
         try:
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
                     outcome = call.decode(body)
-                case Reply() | Part():
-                    piece = self._piece_of(message)
-                    if message.more:
+                case Reply(more=more) | Part(more=more):
+                    piece = self._piece_of(call, message)
+                    if more:
                         self._assemblies.add(call_id, piece)
                         return
                     outcome = self._assemblies.finish(call_id, piece, call.decode)
                 case Status():
-                    outcome = _error_of(message)
+                    outcome = error_of(message)
+                case Credit(size=size):
+                    if call.outbox is not None:
+                        call.outbox.grant(size)
+                    return
+                case Headers():
+                    return
+                case Item():
+                    raise RemoteProtocolError(f"an item for call {call_id}, of none")
         except TransportError:
             raise
         except Exception as error:
             # Too long, or not what the method returns: the call's failure alone.
             outcome = error
-            if not isinstance(message, Status) and message.more:
-                self._send(encode_cancel(call_id), call.level)
-                self._flush_soon()
-        waiter = self._take(call_id).waiter
-        if not waiter.done():  # else its caller was cancelled in this very turn
-            waiter.set_result(outcome)
+            if isinstance(message, Reply | Part) and message.more:
+                self.send(encode_cancel(call_id), call.level)
+        self._take(call_id)
+        call.end(outcome)
 
-    def _piece_of(self, message: Reply | Part) -> bytes | memoryview:
+    def _piece_of(
+        self, call: _PendingCall, message: Reply | Part
+    ) -> bytes | memoryview:
         begun = message.id in self._assemblies
         match message:
             case Reply(body=piece):
@@ -258,28 +357,22 @@ class ClientConnection(Connection):
                     raise RemoteProtocolError(
                         f"a part of no reply to call {message.id}"
                     )
+                if call.window is None:
+                    call.window = ReceiveWindow(STREAM_WINDOW)
+                call.window.arrived(len(piece))
+                credit = call.window.released(len(piece))
+                if credit:
+                    self.send(encode_credit(message.id, credit), call.level)
         return piece
 
     def _expire(self, call_id: int) -> None:
         call = self._calls.get(call_id)
         if call is None:
             return  # the connection ended in this very turn
-        if not call.waiter.done():
-            call.waiter.set_result(DeadlineExceeded())
+        call.end(DeadlineExceeded())
         self._abandon(call_id)
 
     def _lost(self, error: TransportError) -> None:
         calls, self._calls = self._calls, {}
         for call in calls.values():
-            if not call.waiter.done():
-                call.waiter.set_result(
-                    RpcError(StatusCode.UNAVAILABLE, f"the connection ended: {error}")
-                )
-
-
-def _error_of(message: Status) -> RpcError:
-    try:
-        trailers = metadata(message.trailers)
-    except ValueError as error:
-        raise RemoteProtocolError(f"malformed trailers: {error}") from error
-    return rpc_error(StatusCode(message.code), message.message, trailers)
+            call.end(RpcError(StatusCode.UNAVAILABLE, f"the connection ended: {error}"))

@@ -34,6 +34,7 @@ _DECODE_ERRORS = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 # Wrong arguments are the caller's fault, a wrong result is the method's.
 _STATUS = {
     Subject.ARGUMENTS: StatusCode.INVALID_ARGUMENT,
+    Subject.ITEM: StatusCode.INVALID_ARGUMENT,
     Subject.RESULT: StatusCode.INTERNAL,
 }
 

@@ -24,7 +24,15 @@ from signetrpc.transport._loops import Loop, Timer, Waiter
 from signetrpc.transport._session import SessionState
 
 from ._deadline import Deadlines
-from ._messages import Message, decode_message
+from ._flow import CONNECTION_WINDOW, ReceiveWindow, SendWindow
+from ._messages import (
+    Credit,
+    Message,
+    Ping,
+    decode_message,
+    encode_credit,
+    encode_pong,
+)
 
 __all__ = ["Connection"]
 
@@ -42,7 +50,7 @@ class Connection(ABC):
     """
 
     def __init__(self, loop: Loop, link: Link) -> None:
-        self._loop = loop
+        self.loop = self._loop = loop
         self._pipe = link.pipe
         self._session = link.session
         self.established = link.session.established
@@ -58,6 +66,10 @@ class Connection(ABC):
         self._ending = False
         self._waiting: Waiter[None] | None = None
         self._closed: anyio.Event | None = None
+        self._window = SendWindow(CONNECTION_WINDOW)
+        self._arriving = ReceiveWindow(CONNECTION_WINDOW)
+        self._senders: list[Waiter[None]] = []
+        self._drainer = False
 
     # What subclasses define.
 
@@ -179,6 +191,75 @@ class Connection(ABC):
         if not self._draining:
             self._pipe.resume_receiving()
 
+    # Bodies.
+
+    @property
+    def has_room(self) -> bool:
+        """True while pieces of bodies may be sent."""
+        return self._window.left > 0 and not self._pipe.congested
+
+    async def wait_for_room(self) -> None:
+        """Wait until they may, or the connection has ended."""
+        waiter = self._loop.waiter()
+        self._senders.append(waiter)
+        if self._pipe.congested and not self._drainer:
+            self._drainer = True
+            self._loop.spawn(self._wake_when_drained())
+        await waiter
+
+    async def _wake_when_drained(self) -> None:
+        try:
+            await self._pipe.drain()
+        except TransportError:
+            pass  # the connection ends, and wakes them too
+        finally:
+            self._drainer = False
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        # In the order in which they came; who finds no room again goes to the end.
+        waiting, self._senders = self._senders, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def send_piece(self, message: bytes, level: Protection, size: int) -> None:
+        """Send a message that counts as so many bytes."""
+        self._window.left -= size
+        self._send(message, level)
+        self._flush_soon()
+
+    def _arrived(self, size: int) -> None:
+        """Count bytes of bodies that have come, and give the room back at once.
+
+        What waits for a handler or a caller counts against its own call's window, so
+        that whoever does not take it stops nobody else.
+
+        Raises:
+            RemoteProtocolError: The peer had no credit for them.
+        """
+        self._arriving.arrived(size)
+        credit = self._arriving.released(size)
+        if credit:
+            self._send(encode_credit(0, credit), self.established.minimum)
+            self._flush_soon()
+
+    def _receive_control(self, message: Message) -> None:
+        """Handle what concerns the connection as a whole.
+
+        Raises:
+            RemoteProtocolError: It is nothing that this end gets.
+        """
+        match message:
+            case Credit(id=0, size=size):
+                self._window.grant(size)
+                self._wake_senders()
+            case Ping(number=number):
+                self._send(encode_pong(number), self.established.minimum)
+                self._flush_soon()
+            case _:
+                raise RemoteProtocolError(f"{type(message).__name__} came unexpected")
+
     # Sending.
 
     def _send(self, message: bytes, level: Protection) -> None:
@@ -258,6 +339,7 @@ class Connection(ABC):
             self._timer.cancel()
             self._timer = None
         self._lost(error)
+        self._wake_senders()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

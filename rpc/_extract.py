@@ -12,9 +12,15 @@ from ._annotations import NAME
 from ._fields import doc_of
 from ._handlers import Handler, HandlerStyle, ServiceDefinition
 from ._impersonation import Impersonation
-from ._methods import UnaryMethod
-from ._schema import MethodSchema, ServiceSchema
-from ._signatures import read_signature
+from ._methods import (
+    BidirectionalMethod,
+    ClientStreamMethod,
+    Method,
+    ServerStreamMethod,
+    UnaryMethod,
+)
+from ._schema import CallKind, MethodSchema, Parameter, ServiceSchema
+from ._signatures import Signature, StreamParameter, read_signature
 from ._types import TypeReader
 from .errors import SchemaError
 
@@ -61,7 +67,8 @@ def extract(
         where = f"{name}.{attribute}"
         mark: MethodMark = getattr(marked, METHOD_MARK)
         signature = read_signature(marked, cls, where, reader)
-        method = UnaryMethod[Any, Any](
+        method = _method(
+            signature,
             service=name,
             name=attribute,
             protection=protection if mark.protection is None else mark.protection,
@@ -69,20 +76,29 @@ def extract(
             result=signature.result_type,
             impersonate=impersonate if mark.impersonate is None else mark.impersonate,
         )
+        stream = signature.stream
         methods.append(
             MethodSchema(
                 name=attribute,
                 protection=method.protection,
                 impersonate=method.impersonate,
                 parameters=signature.parameters,
+                stream=(
+                    None
+                    if stream is None
+                    else Parameter(name=stream.name, type=stream.node)
+                ),
                 result=signature.result,
+                kind=signature.kind,
                 doc=inspect.cleandoc(marked.__doc__ or ""),
             )
         )
         handlers[method.full_name] = Handler(
             method=method,
-            style=_style(_implementation(cls, marked, where), mark, where),
+            style=_style(_implementation(cls, marked, where), mark, signature, where),
             keyword_only=signature.keyword_only,
+            stream=None if stream is None else stream.name,
+            stream_index=None if stream is None else stream.index,
         )
     if not methods:
         raise SchemaError(f"{name}: {cls.__name__} has no methods", "mark with @method")
@@ -93,6 +109,18 @@ def extract(
         doc=doc_of(cls),
     )
     return ServiceDefinition(schema=schema, handlers=MappingProxyType(handlers))
+
+
+def _method(signature: Signature, **given: Any) -> Method[Any, Any]:
+    match signature.kind, signature.stream:
+        case CallKind.SERVER_STREAM, _:
+            return ServerStreamMethod[Any, Any](**given)
+        case CallKind.CLIENT_STREAM, StreamParameter(item=item):
+            return ClientStreamMethod[Any, Any, Any](item=item, **given)
+        case CallKind.BIDIRECTIONAL, StreamParameter(item=item):
+            return BidirectionalMethod[Any, Any, Any](item=item, **given)
+        case _:
+            return UnaryMethod[Any, Any](**given)
 
 
 def _marked_functions(cls: type[object], service: str) -> dict[str, FunctionType]:
@@ -155,23 +183,57 @@ def _shape(function: FunctionType) -> Sequence[tuple[str, object]]:
     return [(each.name, each.kind) for each in parameters][1:]
 
 
-def _style(function: FunctionType, mark: MethodMark, where: str) -> HandlerStyle:
+def _style(
+    function: FunctionType, mark: MethodMark, signature: Signature, where: str
+) -> HandlerStyle:
     innermost = inspect.unwrap(function)
-    if inspect.isasyncgenfunction(innermost) or inspect.isgeneratorfunction(innermost):
+    generator = inspect.isgeneratorfunction(innermost)
+    async_generator = inspect.isasyncgenfunction(innermost)
+    coroutine = inspect.iscoroutinefunction(function)
+    if signature.gives == "value" and (generator or async_generator):
+        name = "AsyncIterator" if async_generator else "Iterator"
         raise SchemaError(
-            f"{where}: a generator is a stream, but methods return one value",
-            "return a list",
+            f"{where}: a generator is a stream, but the result is one value",
+            f"write -> {name}[...] with what it yields",
         )
-    if inspect.iscoroutinefunction(function):
-        if mark.inline:
-            raise SchemaError(
-                f"{where}: inline is for a plain def, not for async def",
-                "leave inline out",
-            )
-        return HandlerStyle.ASYNC
-    if inspect.iscoroutinefunction(innermost):
+    if not coroutine and inspect.iscoroutinefunction(innermost):
         raise SchemaError(
             f"{where}: a decorator hides that this is an async def",
             "make the decorator's wrapper an async def too",
         )
-    return HandlerStyle.INLINE if mark.inline else HandlerStyle.THREAD
+    if signature.gives != "value" and coroutine:
+        raise SchemaError(
+            f"{where}: an async def that yields nothing is no stream",
+            "yield the items, or return one value",
+        )
+    if signature.gives == "async items" and generator:
+        raise SchemaError(
+            f"{where}: a plain generator is no AsyncIterator", "write Iterator[...]"
+        )
+    if signature.gives == "items" and async_generator:
+        raise SchemaError(
+            f"{where}: an async generator is no Iterator", "write AsyncIterator[...]"
+        )
+    asynchronous = coroutine or signature.gives == "async items"
+    stream = signature.stream
+    if stream is not None and stream.asynchronous != asynchronous:
+        wanted = "AsyncIterator" if asynchronous else "Iterator"
+        raise SchemaError(
+            f'{where}: parameter "{stream.name}" is of the other kind than the method',
+            f"write {wanted}[...]",
+        )
+    streaming = signature.kind is not CallKind.UNARY
+    if mark.inline and (coroutine or streaming):
+        what = "async def" if coroutine else "a stream"
+        raise SchemaError(
+            f"{where}: inline is for a plain def, not for {what}", "leave inline out"
+        )
+    match signature.gives:
+        case "async items":
+            return HandlerStyle.ASYNC_ITEMS
+        case "items":
+            return HandlerStyle.THREAD_ITEMS
+        case "value":
+            if coroutine:
+                return HandlerStyle.ASYNC
+            return HandlerStyle.INLINE if mark.inline else HandlerStyle.THREAD

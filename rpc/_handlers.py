@@ -7,13 +7,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ._methods import UnaryMethod
+from ._methods import Method
 from ._schema import ServiceSchema
 
 __all__ = ["BoundHandler", "Handler", "HandlerStyle", "ServiceDefinition"]
 
-BoundHandler: TypeAlias = Callable[[Any], "Any | Awaitable[Any]"]
-"""Calls a method of one service object with a decoded argument Struct."""
+BoundHandler: TypeAlias = Callable[[Any, Any], "Any | Awaitable[Any]"]
+"""Calls a method of one service object with a decoded argument Struct and the stream
+of the caller's items, if the method takes one."""
 
 
 class HandlerStyle(Enum):
@@ -25,6 +26,15 @@ class HandlerStyle(Enum):
     """A `def`: it may block, so it runs in a worker thread."""
     INLINE = "inline"
     """A `def` that promises not to block: it runs where the call arrives."""
+    ASYNC_ITEMS = "async items"
+    """Gives an asynchronous iterator: one task awaits it item by item."""
+    THREAD_ITEMS = "thread items"
+    """Gives an iterator: a worker thread iterates."""
+
+    @property
+    def in_thread(self) -> bool:
+        """True if it runs in a worker thread."""
+        return self in (HandlerStyle.THREAD, HandlerStyle.THREAD_ITEMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +45,15 @@ class Handler:
         method: Names, protection, impersonation and codecs.
         style: How to run it.
         keyword_only: The parameters that have to be passed by name. They are the last.
+        stream: The parameter that takes the caller's stream, if there is one.
+        stream_index: Its place among those passed by position; None for by name.
     """
 
-    method: UnaryMethod[Any, Any]
+    method: Method[Any, Any]
     style: HandlerStyle
     keyword_only: tuple[str, ...] = ()
+    stream: str | None = None
+    stream_index: int | None = None
 
     def bind(self, instance: object) -> BoundHandler:
         """Return a function that calls the method on a service object.
@@ -48,23 +62,30 @@ class Handler:
             instance: An object of the service class.
 
         Returns:
-            A function of the decoded arguments. It returns what the method returns:
-            the result, or for ASYNC an awaitable of it.
+            A function of the decoded arguments and the caller's items. It returns what
+            the method returns: the result, for ASYNC an awaitable of it, for the
+            styles with items an iterator.
         """
         call: Callable[..., Any] = getattr(instance, self.method.name)
         count = len(self.method.arguments.__struct_fields__)
-        if not count:
-            return lambda _arguments: call()
         values = msgspec.structs.astuple
-        if not self.keyword_only:
-            return lambda arguments: call(*values(arguments))
+        if self.stream is None and not self.keyword_only:
+            if not count:
+                return lambda _arguments, _items: call()
+            return lambda arguments, _items: call(*values(arguments))
         names = self.keyword_only
         positional = count - len(names)
+        stream, index = self.stream, self.stream_index
 
-        def call_with_names(arguments: msgspec.Struct) -> Any:
+        def call_with_names(arguments: msgspec.Struct, items: Any) -> Any:
             given = values(arguments)
             named = dict(zip(names, given[positional:], strict=True))
-            return call(*given[:positional], **named)
+            placed = list(given[:positional])
+            if index is not None:
+                placed.insert(index, items)
+            elif stream is not None:
+                named[stream] = items
+            return call(*placed, **named)
 
         return call_with_names
 

@@ -1,14 +1,21 @@
 """Call messages: small msgpack arrays, the kind first.
 
-    CALL   [1, id, method, timeout_us | nil, metadata | nil, more, body]
-    PART   [2, id, more, chunk]
-    REPLY  [5, id, trailers | nil, more, body]      status OK and the result of a call
-    STATUS [6, id, code, message, trailers | nil]   any other end of a call
-    CANCEL [7, id]
-    GOAWAY [12, drain_ms]                           no new calls on this connection
+    CALL    [1, id, method, timeout_us | nil, metadata | nil, more, body]
+    PART    [2, id, more, chunk]
+    ITEM    [3, id, more, body]                     one message of a stream
+    END     [4, id]                                 no further items of the caller's
+    REPLY   [5, id, trailers | nil, more, body]     status OK and the result of a call
+    STATUS  [6, id, code, message, trailers | nil, details | nil]    any other end
+    CANCEL  [7, id]
+    CREDIT  [8, id | 0, bytes]                      room for so much more
+    HEADERS [9, id, metadata]                       what goes ahead of an answer
+    PING    [10, number]
+    PONG    [11, number]                            the answer to that PING
+    GOAWAY  [12, drain_ms, last_id]                 no new calls on this connection
 
 A body is itself one msgpack value, carried as `bin`, so that a relay passes it on
-without looking.  `more` says that PARTs of the same call follow with its rest.
+without looking.  `more` says that PARTs of the same call follow with its rest, before
+any other body of that call in that direction.
 
 Reading checks every element's type and range in one pass; writing on the hot path
 joins bytes of which the method's were made once.
@@ -16,7 +23,7 @@ joins bytes of which the method's were made once.
 Wire: docs/wire.md#calls.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from typing import Annotated, Any, Final
 
@@ -25,22 +32,37 @@ from msgspec import Meta
 
 from signetrpc.transport import RemoteProtocolError
 
+from ._flow import MOST_CREDIT
 from ._metadata import Metadata
 
 __all__ = [
     "PART_BYTES",
     "Call",
     "Cancel",
+    "Credit",
+    "Details",
+    "End",
     "GoAway",
+    "Headers",
+    "Item",
     "Message",
     "Part",
+    "Ping",
+    "Pong",
     "Reply",
     "Status",
     "decode_message",
     "encode_call",
     "encode_cancel",
+    "encode_credit",
+    "encode_end",
     "encode_go_away",
+    "encode_headers",
+    "encode_item",
     "encode_metadata",
+    "encode_part",
+    "encode_ping",
+    "encode_pong",
     "encode_reply",
     "encode_status",
     "parts_of",
@@ -53,6 +75,12 @@ CallId = Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
 # str or bytes; which of the two depends on the key, and `metadata` checks it.
 _Pairs = Annotated[list[tuple[str, Any]], Meta(max_length=1024)] | None
 _Body = Annotated[bytes, Meta(max_length=PART_BYTES)]
+_Details = (
+    Annotated[
+        list[tuple[Annotated[str, Meta(max_length=200)], _Body]], Meta(max_length=32)
+    ]
+    | None
+)
 
 
 class _Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -78,6 +106,20 @@ class Part(_Message, tag=2, gc=False):
     chunk: Annotated[memoryview, Meta(max_length=PART_BYTES)]
 
 
+class Item(_Message, tag=3, gc=False):
+    """One message of a stream, in either direction."""
+
+    id: CallId
+    more: bool
+    body: _Body
+
+
+class End(_Message, tag=4, gc=False):
+    """The caller's stream has ended."""
+
+    id: CallId
+
+
 class Reply(_Message, tag=5, gc=False):
     """A call ended with OK and this result."""
 
@@ -88,12 +130,16 @@ class Reply(_Message, tag=5, gc=False):
 
 
 class Status(_Message, tag=6, gc=False):
-    """A call ended with another status than OK."""
+    """A call ended without a result: a stream with any status, another with an error.
+
+    `details` are pairs of a type's name and a body, for errors that say more.
+    """
 
     id: CallId
-    code: Annotated[int, Meta(ge=1, le=16)]
+    code: Annotated[int, Meta(ge=0, le=16)]
     message: Annotated[str, Meta(max_length=8192)]
     trailers: _Pairs
+    details: _Details
 
 
 class Cancel(_Message, tag=7, gc=False):
@@ -102,13 +148,56 @@ class Cancel(_Message, tag=7, gc=False):
     id: CallId
 
 
+class Credit(_Message, tag=8, gc=False):
+    """The peer has room again: for a call's direction, or with id 0 for all of them."""
+
+    id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    size: Annotated[int, Meta(ge=1, le=MOST_CREDIT)]
+
+
+class Headers(_Message, tag=9, gc=False):
+    """Metadata that a server sends ahead of its answer, at most once."""
+
+    id: CallId
+    metadata: _Pairs
+
+
+class Ping(_Message, tag=10, gc=False):
+    """Is anybody there?"""
+
+    number: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+
+
+class Pong(_Message, tag=11, gc=False):
+    """Yes."""
+
+    number: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+
+
 class GoAway(_Message, tag=12, gc=False):
-    """The server will close: make new calls on another connection."""
+    """The server will close: make new calls on another connection.
+
+    Calls after `last_id` are not carried out.
+    """
 
     drain_ms: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    last_id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 
 
-Message = Call | Part | Reply | Status | Cancel | GoAway
+Message = (
+    Call
+    | Part
+    | Item
+    | End
+    | Reply
+    | Status
+    | Cancel
+    | Credit
+    | Headers
+    | Ping
+    | Pong
+    | GoAway
+)
 
 _decode: Callable[[bytes | memoryview], Message] = msgspec.msgpack.Decoder(
     Message
@@ -203,8 +292,28 @@ def encode_reply(
     )
 
 
+def encode_item(call_id: int, body: bytes, more: bool = False) -> bytes:
+    """Return an ITEM; a body of at most `PART_BYTES`."""
+    return b"".join((_HEAD(0x94, 3, 0xCE, call_id), _body_head(len(body), more), body))
+
+
+def encode_part(call_id: int, chunk: bytes | memoryview, more: bool) -> bytes:
+    """Return a PART; a chunk of at most `PART_BYTES`."""
+    return b"".join(
+        (_HEAD(0x94, 2, 0xCE, call_id), _body_head(len(chunk), more), chunk)
+    )
+
+
+Details = Sequence[tuple[str, bytes]]
+"""Names of types and bodies of them."""
+
+
 def encode_status(
-    call_id: int, code: int, message: str, trailers: Metadata = ()
+    call_id: int,
+    code: int,
+    message: str,
+    trailers: Metadata = (),
+    details: Details = (),
 ) -> bytes:
     """Return a STATUS.
 
@@ -213,7 +322,33 @@ def encode_status(
     if len(message) > 8192:
         message = message[:8189] + "..."
     message = message.encode(errors="replace").decode()
-    return _encode(Status(call_id, code, message, list(trailers) or None))
+    pairs, more = list(trailers) or None, list(details) or None
+    return _encode(Status(call_id, code, message, pairs, more))
+
+
+def encode_end(call_id: int) -> bytes:
+    """Return an END."""
+    return _encode(End(call_id))
+
+
+def encode_credit(call_id: int, size: int) -> bytes:
+    """Return a CREDIT of so many bytes, for a call or, with 0, for the connection."""
+    return _encode(Credit(call_id, size))
+
+
+def encode_headers(call_id: int, metadata: Metadata) -> bytes:
+    """Return HEADERS."""
+    return _encode(Headers(call_id, list(metadata) or None))
+
+
+def encode_ping(number: int) -> bytes:
+    """Return a PING."""
+    return _encode(Ping(number))
+
+
+def encode_pong(number: int) -> bytes:
+    """Return the PONG to a PING."""
+    return _encode(Pong(number))
 
 
 def encode_cancel(call_id: int) -> bytes:
@@ -221,9 +356,9 @@ def encode_cancel(call_id: int) -> bytes:
     return _encode(Cancel(call_id))
 
 
-def encode_go_away(drain_seconds: float) -> bytes:
-    """Return a GOAWAY; calls are still answered for so many seconds."""
-    return _encode(GoAway(int(drain_seconds * 1000)))
+def encode_go_away(drain_seconds: float, last_id: int = 0xFFFFFFFF) -> bytes:
+    """Return a GOAWAY; calls up to `last_id` are still answered for so many seconds."""
+    return _encode(GoAway(int(drain_seconds * 1000), last_id))
 
 
 def parts_of(call_id: int, body: bytes) -> Iterator[bytes]:
@@ -232,6 +367,4 @@ def parts_of(call_id: int, body: bytes) -> Iterator[bytes]:
     view = memoryview(body)
     for start in range(PART_BYTES, size, PART_BYTES):
         chunk = view[start : start + PART_BYTES]
-        more = start + PART_BYTES < size
-        head = _HEAD(0x94, 2, 0xCE, call_id)
-        yield b"".join((head, _body_head(len(chunk), more), chunk))
+        yield encode_part(call_id, chunk, start + PART_BYTES < size)

@@ -1,6 +1,6 @@
-"""A method as both ends hold it: its name, what it declares and its two codecs."""
+"""A method as both ends hold it: its name, what it declares and its codecs."""
 
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -8,19 +8,26 @@ from signetrpc.transport._protection import Protection
 
 from ._codec import Body, Codec, encode_value
 from ._impersonation import Impersonation
-from ._schema import Scalar, TypeNode
+from ._schema import CallKind, Scalar, TypeNode
 from ._types import TypeReader
 from ._wording import Subject
 from .errors import SchemaError
 
-__all__ = ["UnaryMethod"]
+__all__ = [
+    "BidirectionalMethod",
+    "ClientStreamMethod",
+    "Method",
+    "ServerStreamMethod",
+    "UnaryMethod",
+]
 
 A = TypeVar("A", bound=msgspec.Struct)
+I = TypeVar("I")  # noqa: E741 - an item, beside arguments and results
 R = TypeVar("R")
 
 
-class UnaryMethod(Generic[A, R]):
-    """One request, one reply.
+class Method(Generic[A, R]):
+    """What the methods of all kinds of calls have in common.
 
     Stubs make one per method when they are imported; servers make them from decorated
     classes. Arguments travel as a map by their names, results as they are.
@@ -33,8 +40,10 @@ class UnaryMethod(Generic[A, R]):
         protection: The level that the method declares.
         impersonate: Whose rights the method runs with.
         arguments: The Struct that holds a call's arguments.
-        result: The type of the result, as an annotation.
+        result: The type of the result, or of each item of a result that is a stream.
     """
+
+    kind: ClassVar[CallKind]
 
     __slots__ = (
         "_arguments_codec",
@@ -141,6 +150,87 @@ class UnaryMethod(Generic[A, R]):
             RpcError: INTERNAL; the reply is not of the declared type.
         """
         return self._result_codec.decode(body)
+
+
+class UnaryMethod(Method[A, R]):
+    """One request, one reply."""
+
+    kind = CallKind.UNARY
+    __slots__ = ()
+
+
+class ServerStreamMethod(Method[A, R]):
+    """One request, any number of replies."""
+
+    kind = CallKind.SERVER_STREAM
+    __slots__ = ()
+
+
+class _TakingItems(Method[A, R], Generic[A, I, R]):
+    """A method to which the caller sends a stream, beside its arguments.
+
+    Attributes:
+        item: The type of each item of the caller's, as an annotation.
+    """
+
+    __slots__ = ("_item_codec", "item")
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        name: str,
+        protection: Protection,
+        arguments: type[A],
+        item: object,
+        result: object,
+        impersonate: Impersonation = Impersonation.ALLOWED,
+    ) -> None:
+        """Prepare a method; the arguments are those of `Method` and `item`."""
+        super().__init__(
+            service=service,
+            name=name,
+            protection=protection,
+            arguments=arguments,
+            result=result,
+            impersonate=impersonate,
+        )
+        self.item = item
+        reader = TypeReader()
+        node = reader.read(item, f"{service}.{name}: item")
+        self._item_codec: Codec[I] = Codec(
+            item, subject=Subject.ITEM, timestamps=_has_timestamp(reader, node)
+        )
+
+    def encode_item(self, value: I) -> bytes:
+        """Return the body of an item of the caller's.
+
+        Raises:
+            RpcError: INVALID_ARGUMENT; the message names the part.
+        """
+        return self._item_codec.encode(value)
+
+    def decode_item(self, body: Body) -> I:
+        """Return an item of the caller's.
+
+        Raises:
+            RpcError: INVALID_ARGUMENT; the message names the part.
+        """
+        return self._item_codec.decode(body)
+
+
+class ClientStreamMethod(_TakingItems[A, I, R]):
+    """Any number of requests, one reply."""
+
+    kind = CallKind.CLIENT_STREAM
+    __slots__ = ()
+
+
+class BidirectionalMethod(_TakingItems[A, I, R]):
+    """Any number of requests and of replies, each when it pleases."""
+
+    kind = CallKind.BIDIRECTIONAL
+    __slots__ = ()
 
 
 def _has_timestamp(reader: TypeReader, node: TypeNode) -> bool:

@@ -205,6 +205,19 @@ class CallKind(Enum):
     """How many messages travel each way."""
 
     UNARY = "unary"
+    CLIENT_STREAM = "client stream"
+    SERVER_STREAM = "server stream"
+    BIDIRECTIONAL = "bidirectional"
+
+    @property
+    def takes_items(self) -> bool:
+        """True if the caller sends a stream."""
+        return self in (CallKind.CLIENT_STREAM, CallKind.BIDIRECTIONAL)
+
+    @property
+    def gives_items(self) -> bool:
+        """True if the server sends a stream."""
+        return self in (CallKind.SERVER_STREAM, CallKind.BIDIRECTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +231,24 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSchema:
-    """One method: what it takes, what it returns and what it declares."""
+    """One method: what it takes, what it returns and what it declares.
+
+    Attributes:
+        name: Its own name.
+        protection: The level that it declares.
+        impersonate: Whose rights it runs with.
+        parameters: What it takes once.
+        stream: What it takes any number of, where `kind` takes items.
+        result: What it returns, or each item of it where `kind` gives items.
+        kind: How many messages travel each way.
+        doc: The method's docstring.
+    """
 
     name: str
     protection: Protection
     impersonate: Impersonation = Impersonation.ALLOWED
     parameters: tuple[Parameter, ...]
+    stream: Parameter | None = None
     result: TypeNode
     kind: CallKind = CallKind.UNARY
     doc: str = ""

@@ -9,10 +9,7 @@ server's `authorize` refuses.
 import logging
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
-
-import anyio
-import anyio.to_thread
+from typing import Final
 
 from signetrpc.transport import (
     ANONYMOUS,
@@ -28,11 +25,25 @@ from signetrpc.transport._loops import Loop, Timer
 
 from ._answering import AnsweringConnection
 from ._authorization import AuthorizationRequest, authenticated, decide
-from ._context import CURRENT, CallContext
-from ._handlers import BoundHandler, HandlerStyle
-from ._messages import Call, Cancel, Message, Part, encode_go_away
+from ._context import CallContext
+from ._flow import ITEM_OVERHEAD
+from ._inbox import Inbox
+from ._messages import (
+    Call,
+    Cancel,
+    Credit,
+    End,
+    Item,
+    Message,
+    Part,
+    encode_credit,
+    encode_go_away,
+)
 from ._metadata import metadata
+from ._outbox import Outbox
 from ._relay import Relay
+from ._running import Runner
+from ._schema import CallKind
 from ._serving import Endpoint, RunningCall, Serving
 from ._status import StatusCode
 from .errors import RpcError
@@ -70,8 +81,7 @@ class ServerConnection(AnsweringConnection):
         self._relay: Relay | None = None
         if serving.workers is not None:
             self._relay = Relay(loop, self, self._peer, serving)
-        # Handlers start from this: what is read can be read in another handler's task.
-        self._context = copy_context()
+        self._runner = Runner(loop, serving, self, copy_context())
         self._retiring = False
         self._lifetime: Timer | None = None
         if link.ends_at is not None:
@@ -85,26 +95,70 @@ class ServerConnection(AnsweringConnection):
         match message:
             case Call():
                 self._receive_call(message, level, raw)
-            case Part(id=call_id) | Cancel(id=call_id):
-                call = self._calls.get(call_id)
-                if call is None:
-                    if call_id > self._last_id:
-                        raise RemoteProtocolError(
-                            f"{type(message).__name__} for call {call_id}, never made"
-                        )
-                elif level < call.level:
-                    raise RemoteProtocolError(
-                        f"{type(message).__name__} at level {level.name} for a call "
-                        f"at {call.level.name}"
-                    )
-                elif isinstance(message, Cancel):
-                    self.stop(call)
-                elif call.relay is not None:
-                    call.relay.add(call, raw, level)
-                else:
-                    self._receive_part(call, message)
+            case Item(body=body):
+                self._arrived(len(body) + ITEM_OVERHEAD)
+                self._receive_of_call(message, level, raw)
+            case Part(chunk=chunk):
+                self._arrived(len(chunk))
+                self._receive_of_call(message, level, raw)
+            case Cancel() | End():
+                self._receive_of_call(message, level, raw)
+            case Credit() if message.id:
+                self._receive_of_call(message, level, raw)
             case _:
-                raise RemoteProtocolError(f"{type(message).__name__} from a client")
+                self._receive_control(message)
+
+    def _receive_of_call(
+        self,
+        message: Item | Part | Cancel | End | Credit,
+        level: Protection,
+        raw: bytes | memoryview,
+    ) -> None:
+        call = self._calls.get(message.id)
+        if call is None:
+            if message.id > self._last_id:
+                raise RemoteProtocolError(
+                    f"{type(message).__name__} for call {message.id}, never made"
+                )
+            return  # ended meanwhile
+        if level < call.level:
+            raise RemoteProtocolError(
+                f"{type(message).__name__} at level {level.name} for a call at "
+                f"{call.level.name}"
+            )
+        if isinstance(message, Cancel):
+            self.stop(call)
+            return
+        if call.relay is not None:
+            call.relay.add(call, raw, level)
+            return
+        try:
+            self._take(call, message)
+        except RpcError as error:
+            self.abandon(call, error)
+
+    def _take(self, call: RunningCall, message: Item | Part | End | Credit) -> None:
+        inbox = call.inbox
+        match message:
+            case Credit(size=size):
+                if call.outbox is not None:
+                    call.outbox.grant(size)
+            case Part(chunk=chunk, more=more) if call.id in self._assemblies:
+                assert inbox is not None
+                inbox.count(len(chunk))
+                self._assemble(call, chunk, more)
+            case Part(chunk=chunk, more=more) if inbox is not None:
+                inbox.add_part(chunk, more)
+            case Item(body=body, more=more) if inbox is not None:
+                if not call.endpoint.handler.method.kind.takes_items:
+                    raise RemoteProtocolError(f"an item for call {call.id}, of none")
+                inbox.add(body, more)
+            case End() if inbox is not None:
+                inbox.finish()
+            case _:
+                raise RemoteProtocolError(
+                    f"{type(message).__name__} for call {call.id}, which takes none"
+                )
 
     def _receive_call(
         self, message: Call, level: Protection, raw: bytes | memoryview
@@ -145,10 +199,26 @@ class ServerConnection(AnsweringConnection):
         if endpoint.relayed:
             assert self._relay is not None
             self._relay.begin(call, message, raw)
-        elif message.more:
+            return
+        kind = endpoint.handler.method.kind
+        if kind is not CallKind.UNARY or message.more:
+            call.inbox = Inbox(
+                self._loop,
+                partial(self._give_credit, call),
+                self._serving.max_body_bytes,
+                "item",
+            )
+            if kind.gives_items:
+                call.outbox = Outbox(self, call_id, level)
+        if message.more:
             self._assemble(call, message.body, True)
         else:
             self._decode_and_run(call, message.body)
+
+    def _give_credit(self, call: RunningCall, size: int) -> None:
+        if call.id in self._calls:
+            self._send(encode_credit(call.id, size), call.level)
+            self._flush_soon()
 
     def _judge(
         self, endpoint: Endpoint | None, context: CallContext
@@ -196,11 +266,6 @@ class ServerConnection(AnsweringConnection):
             return RpcError(StatusCode.PERMISSION_DENIED, text), text
         return None, ""
 
-    def _receive_part(self, call: RunningCall, message: Part) -> None:
-        if call.id not in self._assemblies:
-            raise RemoteProtocolError(f"a part after the arguments of call {call.id}")
-        self._assemble(call, message.chunk, message.more)
-
     def _assemble(
         self, call: RunningCall, piece: bytes | memoryview, more: bool
     ) -> None:
@@ -213,9 +278,7 @@ class ServerConnection(AnsweringConnection):
         except Exception as error:
             self.fail(call, self.unexpected(call, error))
         else:
-            self._run(call, arguments)
-
-    # Running.
+            self._runner.run(call, arguments)
 
     def _decode_and_run(self, call: RunningCall, body: bytes) -> None:
         try:
@@ -223,58 +286,7 @@ class ServerConnection(AnsweringConnection):
         except Exception as error:
             self.fail(call, self.unexpected(call, error))
         else:
-            self._run(call, arguments)
-
-    def _run(self, call: RunningCall, arguments: Any) -> None:
-        handler = call.endpoint.handler
-        context = self._context.copy()
-        context.run(CURRENT.set, call.context)
-        match handler.style:
-            case HandlerStyle.INLINE:
-                try:
-                    result = context.run(call.endpoint.function, arguments)
-                except Exception as error:
-                    self.fail(call, self.unexpected(call, error))
-                else:
-                    self.reply(call, result)
-            case HandlerStyle.ASYNC:
-                answer = self._await(call, call.endpoint.function, arguments)
-                call.task = self._loop.spawn(answer, context)
-            case HandlerStyle.THREAD:
-                answer = self._await(call, partial(self._in_thread, call), arguments)
-                call.task = self._loop.spawn(answer, context)
-
-    async def _await(
-        self, call: RunningCall, function: BoundHandler, arguments: Any
-    ) -> None:
-        try:
-            result = await function(arguments)
-        except Exception as error:
-            self.fail(call, self.unexpected(call, error))
-        except BaseExceptionGroup as group:
-            # Cancelled under trio, with tasks of its own that failed on the way out.
-            errors, cancellations = group.split(Exception)
-            if errors is not None:
-                self.fail(call, self.unexpected(call, errors))
-            if cancellations is not None:
-                raise cancellations from None
-        else:
-            self.reply(call, result)
-        finally:
-            if call.id in self._calls:
-                # Cancelled, and not by its caller: by the handler itself, or
-                # because the server stops.
-                self.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
-
-    async def _in_thread(self, call: RunningCall, arguments: Any) -> Any:
-        serving = self._serving
-        async with serving.threads:
-            # Not cancelled from here on: a thread cannot be, and must stay counted.
-            # While it waits for one a call can, or those cancelled would pile up.
-            call.task = None
-            return await anyio.to_thread.run_sync(
-                call.endpoint.function, arguments, limiter=serving.counted
-            )
+            self._runner.run(call, arguments)
 
     # Ending.
 

@@ -1,7 +1,7 @@
 """What the connections of a server share, and what each keeps of a running call."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,8 @@ from ._assembly import Buffers
 from ._authorization import Authorizer, authenticated
 from ._context import CallContext
 from ._handlers import BoundHandler, Handler
+from ._inbox import Inbox
+from ._outbox import Outbox
 from ._status import StatusCode
 
 if TYPE_CHECKING:
@@ -87,14 +89,20 @@ class RunningCall:
         relay: What passes it to its caller's identity worker.
         link: The way to the worker, once it has been passed on.
         replied: Bytes of its result that the worker has sent.
+        inbox: Where the caller's items wait; for arguments in parts, what counts them.
+        outbox: Where items of the result, or its parts, are sent.
+        answering: True while a reply is on its way in parts.
     """
 
     __slots__ = (
+        "answering",
         "context",
         "endpoint",
         "id",
+        "inbox",
         "level",
         "link",
+        "outbox",
         "relay",
         "replied",
         "task",
@@ -111,3 +119,13 @@ class RunningCall:
         self.relay: Relay | None = None
         self.link: RelayLink | None = None
         self.replied: int | None = None
+        self.inbox: Inbox | None = None
+        self.outbox: Outbox | None = None
+        self.answering = False
+
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Let its streams end with an error, for whoever still reads or writes."""
+        if self.inbox is not None:
+            self.inbox.fail(error)
+        if self.outbox is not None:
+            self.outbox.close(error)

@@ -2,30 +2,52 @@
 
 import inspect
 import typing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ._annotations import NAME, type_text
-from ._schema import Parameter, TypeNode
+from ._schema import CallKind, Parameter, TypeNode
 from ._types import TypeReader
 from .errors import SchemaError
 
-__all__ = ["RESERVED", "Signature", "read_signature"]
+__all__ = ["RESERVED", "Signature", "StreamParameter", "read_signature"]
 
 RESERVED = frozenset({"metadata", "protection", "self", "timeout"})
 """What stubs call the options of a call, so that no parameter can have the name."""
 
-_STREAMS = (
-    "AsyncGenerator",
-    "AsyncIterable",
-    "AsyncIterator",
-    "Generator",
-    "Iterable",
-    "Iterator",
-)
+_ASYNC_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+_STREAMS = (Iterator, Iterable, Generator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamParameter:
+    """The parameter that takes the caller's stream.
+
+    Attributes:
+        name: Its name.
+        index: Its place among those that are passed by position; None if it has to be
+            passed by name.
+        asynchronous: True for an AsyncIterator.
+        item: Each item's annotation.
+        node: That, for the schema.
+    """
+
+    name: str
+    index: int | None
+    asynchronous: bool
+    item: object
+    node: TypeNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +58,10 @@ class Signature:
         parameters: For the schema.
         result: For the schema.
         arguments: A Struct made of the parameters with the method's own types.
-        result_type: The result's annotation.
+        result_type: The annotation of the result, or of each item of it.
         keyword_only: The parameters that have to be passed by name.
+        stream: The parameter that takes the caller's stream, if there is one.
+        gives: Whether the result is a stream, and if so, an asynchronous one.
     """
 
     parameters: tuple[Parameter, ...]
@@ -45,6 +69,16 @@ class Signature:
     arguments: type[msgspec.Struct]
     result_type: object
     keyword_only: tuple[str, ...]
+    stream: StreamParameter | None
+    gives: Literal["value", "async items", "items"]
+
+    @property
+    def kind(self) -> CallKind:
+        """How many messages travel each way."""
+        gives = self.gives != "value"
+        if self.stream is None:
+            return CallKind.SERVER_STREAM if gives else CallKind.UNARY
+        return CallKind.BIDIRECTIONAL if gives else CallKind.CLIENT_STREAM
 
 
 def read_signature(
@@ -69,12 +103,31 @@ def read_signature(
     parameters: list[Parameter] = []
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     keyword_only: list[str] = []
-    for each in given[1:]:
+    stream: StreamParameter | None = None
+    for index, each in enumerate(given[1:]):
         place = f'{where}: parameter "{each.name}"'
         _check_parameter(each, place)
         if each.name not in hints:
             raise SchemaError(f"{place} has no type", f"write {each.name}: str")
         annotation = hints[each.name]
+        found = _streamed(annotation, place)
+        if found is not None:
+            if stream is not None:
+                raise SchemaError(
+                    f"{place} is a second stream beside {stream.name!r}",
+                    "a caller sends one stream; make one of a union",
+                )
+            if each.default is not inspect.Parameter.empty:
+                raise SchemaError(f"{place} is a stream, which cannot have a default")
+            by_name = each.kind is inspect.Parameter.KEYWORD_ONLY
+            stream = StreamParameter(
+                name=each.name,
+                index=None if by_name else index,
+                asynchronous=found[1],
+                item=found[0],
+                node=reader.read(found[0], place),
+            )
+            continue
         node = reader.read(annotation, place)
         default = None
         if each.default is inspect.Parameter.empty:
@@ -90,13 +143,20 @@ def read_signature(
         raise SchemaError(
             f"{where}: the result has no type", "write -> None where there is none"
         )
-    result = reader.read(_checked_result(hints["return"], where), f"{where}: result")
+    result_type = hints["return"]
+    gives: Literal["value", "async items", "items"] = "value"
+    streamed = _streamed(result_type, f"{where}: result")
+    if streamed is not None:
+        result_type = streamed[0]
+        gives = "async items" if streamed[1] else "items"
     return Signature(
         parameters=tuple(parameters),
-        result=result,
+        result=reader.read(result_type, f"{where}: result"),
         arguments=_argument_struct(function.__name__, fields),
-        result_type=hints["return"],
+        result_type=result_type,
         keyword_only=tuple(keyword_only),
+        stream=stream,
+        gives=gives,
     )
 
 
@@ -149,15 +209,19 @@ def _refuse_mutable(default: object, place: str) -> None:
         )
 
 
-def _checked_result(annotation: object, where: str) -> object:
-    origin = typing.get_origin(annotation)
-    if getattr(origin, "__name__", "") in _STREAMS:
+def _streamed(annotation: object, place: str) -> tuple[object, bool] | None:
+    """Return each item's annotation, and whether it is asynchronous, of a stream."""
+    origin = typing.get_origin(annotation) or annotation
+    asynchronous = origin in _ASYNC_STREAMS
+    if not asynchronous and origin not in _STREAMS:
+        return None
+    arguments = typing.get_args(annotation)
+    if not arguments:
         raise SchemaError(
-            f"{where}: result {type_text(annotation)} is a stream, "
-            "but methods return one value",
-            "return a list",
+            f"{place}: {type_text(annotation)} does not say of what",
+            f"write {type_text(annotation)}[str]",
         )
-    return annotation
+    return arguments[0], asynchronous
 
 
 def _resolved_hints(

@@ -21,6 +21,7 @@ class Subject(Enum):
 
     ARGUMENTS = ("argument", "arguments")
     RESULT = ("result", "result")
+    ITEM = ("item", "item")
 
 
 def decode_problem(error: Exception, subject: Subject) -> str:

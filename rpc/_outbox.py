@@ -1,0 +1,156 @@
+"""The sending half of a stream: bodies, cut into pieces, each when there is room.
+
+A piece goes at once while its call and its connection have credit and the peer reads;
+else its sender waits, and nobody but this sender does.  Between the pieces of a long
+body whatever else has to be sent finds its place, so that a small call overtakes it.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from signetrpc.transport import Protection
+from signetrpc.transport._loops import Loop, Waiter
+
+from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, SendWindow
+from ._messages import PART_BYTES, encode_item, encode_part
+
+__all__ = ["Outbox", "Outlet"]
+
+_TURN: Final = 64
+"""So many messages are sent before the event loop has its turn."""
+
+
+class Outlet(Protocol):
+    """What an outbox needs of its connection."""
+
+    loop: Loop
+
+    @property
+    def has_room(self) -> bool:
+        """True while pieces of bodies may be sent."""
+        ...
+
+    async def wait_for_room(self) -> None:
+        """Wait until they may, or the connection has ended."""
+        ...
+
+    def send_piece(self, message: bytes, level: Protection, size: int) -> None:
+        """Send a message that counts as so many bytes."""
+        ...
+
+
+class Outbox:
+    """Where one direction of a call puts its bodies.  One sender at a time."""
+
+    __slots__ = (
+        "_error",
+        "_id",
+        "_level",
+        "_outlet",
+        "_sent",
+        "_waiter",
+        "_window",
+    )
+
+    def __init__(self, outlet: Outlet, call_id: int, level: Protection) -> None:
+        self._outlet = outlet
+        self._id = call_id
+        self._level = level
+        self._window = SendWindow(STREAM_WINDOW)
+        self._waiter: Waiter[None] | None = None
+        self._error: Callable[[], Exception] | None = None
+        self._sent = 0
+
+    async def send(self, body: bytes, level: Protection | None = None) -> None:
+        """Send one message of the stream.
+
+        Args:
+            body: Of any length.
+            level: To raise this message to; never below the call's.
+
+        Raises:
+            Exception: What `close` was given: the call has ended.
+        """
+        if level is None or level < self._level:
+            level = self._level
+        size = len(body)
+        if size > PART_BYTES:
+            head = body[:PART_BYTES]
+            await self._piece(encode_item(self._id, head, True), level, PART_BYTES)
+            await self.send_rest(body, level)
+            return
+        size += ITEM_OVERHEAD
+        if (
+            self._window.left > 0
+            and self._outlet.has_room
+            and self._error is None
+            and self._sent < _TURN
+        ):
+            self._sent += 1
+            self._window.left -= size
+            self._outlet.send_piece(encode_item(self._id, body), level, size)
+        else:
+            await self._piece(encode_item(self._id, body), level, size)
+
+    async def send_rest(self, body: bytes, level: Protection | None = None) -> None:
+        """Send what of a body is over `PART_BYTES`: the message before it had the rest.
+
+        Raises:
+            Exception: What `close` was given: the call has ended.
+        """
+        level = self._level if level is None else level
+        view = memoryview(body)
+        for start in range(PART_BYTES, len(body), PART_BYTES):
+            chunk = view[start : start + PART_BYTES]
+            more = start + PART_BYTES < len(body)
+            await self._piece(encode_part(self._id, chunk, more), level, len(chunk))
+
+    async def _piece(self, message: bytes, level: Protection, size: int) -> None:
+        outlet = self._outlet
+        if self._sent >= _TURN:
+            self._sent = 0
+            waiter = outlet.loop.waiter()
+            outlet.loop.call_soon(lambda: _wake(waiter))
+            await waiter
+        while self._error is None:
+            if self._window.left <= 0:
+                self._waiter = outlet.loop.waiter()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            elif not outlet.has_room:
+                await outlet.wait_for_room()
+            else:
+                self._sent += 1
+                self._window.left -= size
+                outlet.send_piece(message, level, size)
+                return
+        raise self._error()
+
+    def grant(self, size: int) -> None:
+        """Add credit that the peer gave.
+
+        Raises:
+            RemoteProtocolError: It is more than a window can have.
+        """
+        self._window.grant(size)
+        self._wake()
+
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Let nothing more be sent; whoever sends gets the error.
+
+        The error alone does not reach who waits for the connection's room: the
+        connection's end does.
+        """
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+
+def _wake(waiter: Waiter[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

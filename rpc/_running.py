@@ -1,0 +1,157 @@
+"""How a handler runs: at once, in a task or a worker thread; once or item by item."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import Context
+from functools import partial
+from typing import Any, cast
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from signetrpc.transport import Protection
+from signetrpc.transport._loops import Loop
+
+from ._answering import AnsweringConnection
+from ._assembly import check_size
+from ._context import CURRENT
+from ._handlers import HandlerStyle
+from ._items import AsyncItems, ThreadItems, lowered
+from ._methods import BidirectionalMethod, ClientStreamMethod
+from ._serving import RunningCall, Serving
+from ._status import StatusCode
+from .errors import RpcError
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """Runs the handlers of one connection's calls."""
+
+    def __init__(
+        self, loop: Loop, serving: Serving, owner: AnsweringConnection, base: Context
+    ) -> None:
+        """Take what they share.
+
+        Args:
+            loop: Runs their tasks.
+            serving: What is served.
+            owner: Whose calls they are.
+            base: What handlers start from: what is read in one can be read in another
+                handler's task.
+        """
+        self._loop = loop
+        self._serving = serving
+        self._owner = owner
+        self._base = base
+
+    def run(self, call: RunningCall, arguments: Any) -> None:
+        """Run the handler of a call; it answers the call in the end."""
+        context = self._base.copy()
+        context.run(CURRENT.set, call.context)
+        style = call.endpoint.handler.style
+        if style is HandlerStyle.INLINE:
+            try:
+                result = context.run(call.endpoint.function, arguments, None)
+            except Exception as error:
+                self._owner.fail(call, self._owner.unexpected(call, error))
+            else:
+                self._owner.reply(call, result)
+            return
+        items = self._items_of(call)
+        function = call.endpoint.function
+        done: Callable[[RunningCall, Any], None] = self._owner.reply
+        work: Callable[[], Awaitable[Any]]
+        match style:
+            case HandlerStyle.ASYNC:
+                work = partial(function, arguments, items)
+            case HandlerStyle.THREAD:
+                work = partial(self._in_thread, call, function, arguments, items)
+            case HandlerStyle.ASYNC_ITEMS:
+                done = self._owner.end_stream
+                work = partial(self._give, call, arguments, items)
+            case HandlerStyle.THREAD_ITEMS:
+                done = self._owner.end_stream
+                give = self._give_from_thread
+                work = partial(self._in_thread, call, give, call, arguments, items)
+        call.task = self._loop.spawn(self._guard(call, work, done), context)
+
+    async def _guard(
+        self,
+        call: RunningCall,
+        work: Callable[[], Awaitable[Any]],
+        done: Callable[[RunningCall, Any], None],
+    ) -> None:
+        owner = self._owner
+        try:
+            result = await work()
+        except Exception as error:
+            owner.fail(call, owner.unexpected(call, error))
+        except BaseExceptionGroup as group:
+            # Cancelled under trio, with tasks of its own that failed on the way out.
+            errors, cancellations = group.split(Exception)
+            if errors is not None:
+                owner.fail(call, owner.unexpected(call, errors))
+            if cancellations is not None:
+                raise cancellations from None
+        else:
+            done(call, result)
+        finally:
+            # Cancelled by itself, as a handler that waits in a scope it cancels; or
+            # because the server stops.
+            if not call.answering:
+                owner.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
+
+    async def _give(self, call: RunningCall, arguments: Any, items: Any) -> None:
+        """Send what the handler gives."""
+        function = call.endpoint.function
+        given = cast("AsyncIterator[Any]", function(arguments, items))
+        outbox = call.outbox
+        assert outbox is not None
+        try:
+            async for item in given:
+                await outbox.send(*self._encoded(call, item))
+        finally:
+            # What it holds is let go now, and in this task.
+            if (aclose := getattr(given, "aclose", None)) is not None:
+                await aclose()
+
+    def _give_from_thread(self, call: RunningCall, arguments: Any, items: Any) -> None:
+        """In the thread: send what the handler gives."""
+        function = call.endpoint.function
+        given = cast("Iterator[Any]", function(arguments, items))
+        outbox = call.outbox
+        assert outbox is not None
+        try:
+            for item in given:
+                anyio.from_thread.run(outbox.send, *self._encoded(call, item))
+        finally:
+            if (close := getattr(given, "close", None)) is not None:
+                close()
+
+    def _encoded(self, call: RunningCall, item: Any) -> tuple[bytes, Protection | None]:
+        value, level = lowered(item)
+        body = call.endpoint.handler.method.encode_result(value)
+        check_size(len(body), self._serving.max_body_bytes, "item")
+        return body, level
+
+    async def _in_thread(
+        self, call: RunningCall, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        serving = self._serving
+        async with serving.threads:
+            # Not cancelled from here on: a thread cannot be, and must stay counted.
+            # While it waits for one a call can, or those cancelled would pile up.
+            call.task = None
+            return await anyio.to_thread.run_sync(
+                function, *arguments, limiter=serving.counted
+            )
+
+    def _items_of(self, call: RunningCall) -> Any:
+        method = call.endpoint.handler.method
+        if not isinstance(method, ClientStreamMethod | BidirectionalMethod):
+            return None
+        assert call.inbox is not None
+        if call.endpoint.handler.style.in_thread:
+            return ThreadItems(call.inbox, method.decode_item)
+        return AsyncItems(call.inbox, method.decode_item)

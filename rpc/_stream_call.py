@@ -1,0 +1,190 @@
+"""A call in which a stream travels, in the client's table of calls."""
+
+from typing import TYPE_CHECKING
+
+from signetrpc.transport import Protection, RemoteProtocolError
+from signetrpc.transport._loops import Waiter
+
+from ._inbox import Inbox
+from ._messages import (
+    Credit,
+    Headers,
+    Item,
+    Part,
+    Reply,
+    Status,
+    encode_cancel,
+    encode_credit,
+    encode_end,
+)
+from ._metadata import Metadata, metadata
+from ._outbox import Outbox
+from ._status import StatusCode
+from .errors import RpcError, rpc_error
+
+if TYPE_CHECKING:
+    from ._client_connection import ClientConnection
+
+__all__ = ["StreamCall", "error_of"]
+
+
+def error_of(message: Status) -> RpcError:
+    """Return the error that a STATUS other than OK stands for.
+
+    Raises:
+        RemoteProtocolError: It is OK, or its trailers are no metadata.
+    """
+    if message.code == StatusCode.OK:
+        raise RemoteProtocolError("status OK without a result")
+    trailers = _checked(message.trailers, "trailers")
+    return rpc_error(StatusCode(message.code), message.message, trailers)
+
+
+def _checked(pairs: object, what: str) -> Metadata:
+    try:
+        return metadata(pairs)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RemoteProtocolError(f"malformed {what}: {error}") from error
+
+
+class StreamCall:
+    """One call's two halves, and what came beside them.
+
+    A reply that is no stream counts as a stream of one message.
+
+    Attributes:
+        id: Its number on the connection.
+        level: The level that every message of it has at least.
+        inbox: What the server sends.
+        outbox: What the client sends.
+        headers: What the server sent ahead; None until it comes.
+        trailers: What it sent at the end.
+        ended: True once nothing more comes.
+    """
+
+    def __init__(
+        self,
+        connection: "ClientConnection",
+        call_id: int,
+        level: Protection,
+        limit: int,
+    ) -> None:
+        self.id = call_id
+        self.level = level
+        self.inbox = Inbox(connection.loop, self._give_credit, limit, "item")
+        self.outbox = Outbox(connection, call_id, level)
+        self.headers: Metadata | None = None
+        self.trailers: Metadata = ()
+        self.ended = False
+        self._connection = connection
+        self._replied = False
+        self._half_closed = False
+        self._waiter: Waiter[None] | None = None
+
+    def end_sending(self) -> None:
+        """Tell the server that no further items come."""
+        if not self._half_closed and not self.ended:
+            self._half_closed = True
+            self._connection.send(encode_end(self.id), self.level)
+            closed = RpcError(StatusCode.FAILED_PRECONDITION, "sending has ended")
+            self.outbox.close(lambda: closed)
+
+    def cancel(self) -> None:
+        """Give the call up."""
+        self._connection.give_up(self.id)
+        error = RpcError(StatusCode.CANCELLED, "the call was cancelled")
+        self.end(error)
+
+    async def wait_headers(self) -> Metadata:
+        """Wait for what the server sends ahead.
+
+        Nothing, if it answers without.
+        """
+        while self.headers is None and not self.ended and not self.inbox.waiting:
+            self._waiter = self._connection.loop.waiter()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self.headers or ()
+
+    # The connection calls these.
+
+    def receive(self, message: Item | Part | Reply | Status | Headers | Credit) -> bool:
+        """Take a message; return True if it was the last.
+
+        Raises:
+            RemoteProtocolError: It is none that the call can have now.
+        """
+        try:
+            ended = self._receive(message)
+        except RpcError as error:  # too long: the call's failure alone
+            self._connection.send(encode_cancel(self.id), self.level)
+            self.end(error)
+            return True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        return ended
+
+    def _receive(
+        self, message: Item | Part | Reply | Status | Headers | Credit
+    ) -> bool:
+        match message:
+            case Item(body=body, more=more):
+                if self._replied:
+                    raise RemoteProtocolError(f"an item after the reply to {self.id}")
+                self.inbox.add(body, more)
+                return False
+            case Part(chunk=chunk, more=more):
+                self.inbox.add_part(chunk, more)
+                return self._replied and not more and self._finish()
+            case Reply(body=body, more=more, trailers=trailers):
+                if self._replied:
+                    raise RemoteProtocolError(f"a second reply to call {self.id}")
+                self._replied = True
+                self.trailers = _checked(trailers, "trailers")
+                self.inbox.add(body, more, counted=False)
+                return not more and self._finish()
+            case Status(code=StatusCode.OK, trailers=trailers):
+                if self._replied:
+                    raise RemoteProtocolError(f"a status after the reply to {self.id}")
+                self.trailers = _checked(trailers, "trailers")
+                return self._finish()
+            case Status():
+                error = error_of(message)
+                self.trailers = error.trailers
+                # What came before the error is still to be had.
+                self.inbox.finish(lambda: error)
+                return self._over(error)
+            case Headers(metadata=pairs):
+                if self.headers is not None:
+                    raise RemoteProtocolError(f"second headers of call {self.id}")
+                self.headers = _checked(pairs, "headers")
+                return False
+            case Credit(size=size):
+                self.outbox.grant(size)
+                return False
+
+    def _finish(self) -> bool:
+        self.inbox.finish()
+        text = "answered before all of it was sent"
+        return self._over(RpcError(StatusCode.CANCELLED, text))
+
+    def _over(self, error: RpcError) -> bool:
+        self.ended = True
+        self.outbox.close(lambda: error)
+        return True
+
+    def end(self, error: RpcError) -> None:
+        """Let both halves end with an error, unless they have ended."""
+        if self.ended:
+            return
+        self.ended = True
+        self.inbox.fail(lambda: error)
+        self.outbox.close(lambda: error)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _give_credit(self, size: int) -> None:
+        if not self.ended:
+            self._connection.send(encode_credit(self.id, size), self.level)
