@@ -45,7 +45,7 @@ class AnsweringConnection(Connection):
     """A connection with its running calls; what starts them is the subclass's."""
 
     def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
-        super().__init__(loop, link)
+        super().__init__(loop, link, window=serving.window)
         self._serving = serving
         self._calls: dict[int, RunningCall] = {}
         self._assemblies = Assemblies(
@@ -113,18 +113,21 @@ class AnsweringConnection(Connection):
         self._finish(call, code)
         self._send_status(call.id, call.level, status, code)
 
-    def pass_on(self, call: RunningCall, raw: bytes, ends: StatusCode | None) -> None:
+    def pass_on(
+        self, call: RunningCall, raw: bytes, size: int, ends: StatusCode | None
+    ) -> None:
         """Answer with a message that somebody else made, already checked.
 
         Args:
             call: Still in the table.
-            raw: Its REPLY, a PART of that, or its STATUS.
+            raw: The message.
+            size: What it counts as, in bytes of bodies.
             ends: How the call ended, if this is its last message.
 
         Raises:
             FrameTooLarge: The caller takes no message of that length.
         """
-        self._send(raw, call.level)
+        self.send_piece(raw, call.level, size)
         if self._ended is not None:
             return
         if ends is not None:
@@ -176,7 +179,7 @@ class AnsweringConnection(Connection):
         super()._flush()
         if self._pipe.congested:
             # A client that does not read its answers is not read from.
-            self.hold(self.drain)
+            self.hold(self._pipe.drain)
 
     # Ending.
 

@@ -49,7 +49,9 @@ class Connection(ABC):
     (`_expire`).
     """
 
-    def __init__(self, loop: Loop, link: Link) -> None:
+    def __init__(
+        self, loop: Loop, link: Link, *, window: int = CONNECTION_WINDOW
+    ) -> None:
         self.loop = self._loop = loop
         self._pipe = link.pipe
         self._session = link.session
@@ -66,8 +68,8 @@ class Connection(ABC):
         self._ending = False
         self._waiting: Waiter[None] | None = None
         self._closed: anyio.Event | None = None
-        self._window = SendWindow(CONNECTION_WINDOW)
-        self._arriving = ReceiveWindow(CONNECTION_WINDOW)
+        self._window = SendWindow(window)
+        self._arriving = ReceiveWindow(window)
         self._senders: list[Waiter[None]] = []
         self._drainer = False
 
@@ -152,19 +154,6 @@ class Connection(ABC):
         if self._flushing:
             self._flush()  # what was answered on the spot, as one record
 
-    @property
-    def congested(self) -> bool:
-        """True while the peer takes too little."""
-        return self._pipe.congested
-
-    async def drain(self) -> None:
-        """Wait until the peer has taken most of what was sent.
-
-        Raises:
-            ConnectionClosed: The pipe broke.
-        """
-        await self._pipe.drain()
-
     def hold(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Take nothing more from the peer until `wait` returns.
 
@@ -181,8 +170,7 @@ class Connection(ABC):
         try:
             await wait()
         except TransportError as error:
-            if wait == self.drain:  # else another connection tells of it
-                self._end(error)
+            self._end(error)
         finally:
             self._draining = False
         if self._ended is not None:
@@ -197,6 +185,11 @@ class Connection(ABC):
     def has_room(self) -> bool:
         """True while pieces of bodies may be sent."""
         return self._window.left > 0 and not self._pipe.congested
+
+    async def room(self) -> None:
+        """Wait until there is room, or the connection has ended."""
+        while not self.has_room and self._ended is None:
+            await self.wait_for_room()
 
     async def wait_for_room(self) -> None:
         """Wait until they may, or the connection has ended."""

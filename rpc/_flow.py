@@ -18,6 +18,7 @@ from signetrpc.transport import RemoteProtocolError
 __all__ = [
     "CONNECTION_WINDOW",
     "ITEM_OVERHEAD",
+    "LINK_WINDOW",
     "MOST_CREDIT",
     "STREAM_WINDOW",
     "ReceiveWindow",
@@ -29,6 +30,9 @@ STREAM_WINDOW: Final = 256 * 1024
 
 CONNECTION_WINDOW: Final = 1024 * 1024
 """What each direction of a connection begins with, in bytes."""
+
+LINK_WINDOW: Final = 64 * 1024 * 1024
+"""The same between a service and an identity worker, which has each call's bound."""
 
 ITEM_OVERHEAD: Final = 32
 """An ITEM counts as so many bytes more than it carries: empty ones need room too."""

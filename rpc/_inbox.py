@@ -120,6 +120,12 @@ class Inbox:
         self._end = end
         self._wake()
 
+    def cut(self, error: Callable[[], Exception]) -> None:
+        """Let it end where it is, in the middle of a message if need be."""
+        self._gathered = None
+        self._end = error
+        self._wake()
+
     def fail(self, error: Callable[[], Exception]) -> None:
         """Drop what is here: who takes gets the error."""
         self._gathered = None

@@ -75,8 +75,8 @@ class Outbox:
             level = self._level
         size = len(body)
         if size > PART_BYTES:
-            head = body[:PART_BYTES]
-            await self._piece(encode_item(self._id, head, True), level, PART_BYTES)
+            head = encode_item(self._id, body[:PART_BYTES], True)
+            await self._piece(head, level, PART_BYTES + ITEM_OVERHEAD)
             await self.send_rest(body, level)
             return
         size += ITEM_OVERHEAD

@@ -25,8 +25,13 @@ from signetrpc.transport._loops import Loop
 
 from ._answering import AnsweringConnection
 from ._connection import Connection
+from ._crossing import Crossing, counted
+from ._flow import LINK_WINDOW
 from ._messages import (
     Call,
+    Credit,
+    Headers,
+    Item,
     Message,
     Part,
     Reply,
@@ -35,7 +40,6 @@ from ._messages import (
     encode_cancel,
     encode_metadata,
 )
-from ._metadata import metadata
 from ._serving import RunningCall, Serving
 from ._status import StatusCode
 from .errors import RpcError
@@ -62,7 +66,7 @@ class _Waiting:
     def __init__(self, call: RunningCall, message: Call) -> None:
         self.call = call
         self.message = message
-        self.parts: list[tuple[bytes, Protection]] = []
+        self.parts: list[tuple[bytes, Protection, int]] = []
 
 
 class Relay:
@@ -87,6 +91,9 @@ class Relay:
     def begin(self, call: RunningCall, message: Call, raw: bytes | memoryview) -> None:
         """Pass a call on, now or when there is a worker."""
         call.relay = self
+        call.crossing = Crossing(
+            call.endpoint.handler.method.kind, self._max_body_bytes
+        )
         link = self._link
         if link is not None and link.usable:
             link.begin(call)
@@ -105,15 +112,26 @@ class Relay:
             self._loop.spawn(self._start(self._started))
 
     def add(
-        self, call: RunningCall, raw: bytes | memoryview, level: Protection
+        self,
+        call: RunningCall,
+        message: Message,
+        raw: bytes | memoryview,
+        level: Protection,
     ) -> None:
-        """Pass on a further message of a call."""
+        """Pass on a further message of a call.
+
+        Raises:
+            RemoteProtocolError: The caller sends what its method does not take, or
+                without credit.
+        """
+        assert call.crossing is not None
+        size = call.crossing.of_caller(message)
         waiting = self._waiting.get(call.id)
         if waiting is not None:
-            waiting.parts.append((bytes(raw), level))
+            waiting.parts.append((bytes(raw), level, size))
             self._count(len(raw))
         elif call.link is not None:
-            call.link.forward(raw, level)
+            call.link.forward(raw, level, size)
 
     def cancel(self, call: RunningCall) -> None:
         """Let the worker know that a call has ended here."""
@@ -150,9 +168,7 @@ class Relay:
             text = "the process that would run the call could not be started"
             self._refuse(RpcError(StatusCode.INTERNAL, text), repr(error))
         else:
-            relayed = RelayLink(
-                self._loop, link, self._owner, worker, until, self._max_body_bytes
-            )
+            relayed = RelayLink(self._loop, link, self._owner, worker, until)
             relayed.start()
             if self._closed:
                 relayed.retire()
@@ -186,8 +202,8 @@ class Relay:
                 message.more,
             )
             link.forward(raw, call.level)
-            for part, level in each.parts:
-                link.forward(part, level)
+            for part, level, size in each.parts:
+                link.forward(part, level, size)
 
 
 class RelayLink(Connection):
@@ -200,7 +216,6 @@ class RelayLink(Connection):
         owner: AnsweringConnection,
         worker: "Worker",
         until: float,
-        max_body_bytes: int,
     ) -> None:
         """Take an open session with a worker.
 
@@ -210,13 +225,11 @@ class RelayLink(Connection):
             owner: The connection of the caller.
             worker: Who is at the other end.
             until: When who the caller is on this machine has to be asked again.
-            max_body_bytes: The longest reply to let through.
         """
-        super().__init__(loop, link)
+        super().__init__(loop, link, window=LINK_WINDOW)
         self._owner = owner
         self._worker = worker
         self._until = until
-        self._max_body_bytes = max_body_bytes
         self._passed: dict[int, RunningCall] = {}
         self._last_id = 0
         self._retired = False
@@ -258,14 +271,15 @@ class RelayLink(Connection):
         self._passed[call.id] = call
         self._last_id = call.id
 
-    def forward(self, raw: bytes | memoryview, level: Protection) -> None:
-        """Pass a message of the caller's on."""
+    def forward(
+        self, raw: bytes | memoryview, level: Protection, size: int = 0
+    ) -> None:
+        """Pass a message of the caller's on, which counts as so many bytes."""
         if self._ended is not None or not self._last_id:
             return
-        self._send(bytes(raw), level)
-        self._flush_soon()
-        if self._pipe.congested:
-            self._owner.hold(self.drain)
+        self.send_piece(bytes(raw), level, size)
+        if not self.has_room:
+            self._owner.hold(self.room)
 
     def forget(self, call: RunningCall) -> None:
         """Take note that a call has ended."""
@@ -287,8 +301,15 @@ class RelayLink(Connection):
     def _receive(
         self, message: Message, level: Protection, raw: bytes | memoryview
     ) -> None:
-        if not isinstance(message, Reply | Part | Status):
-            raise RemoteProtocolError(f"{type(message).__name__} from a worker")
+        if (
+            not isinstance(message, Item | Part | Reply | Status | Headers | Credit)
+            or not message.id
+        ):
+            self._receive_control(message)
+            return
+        size = counted(message)
+        if size:
+            self._arrived(size)
         call = self._passed.get(message.id)
         if call is None:
             if message.id > self._last_id:
@@ -298,42 +319,18 @@ class RelayLink(Connection):
             raise RemoteProtocolError(
                 f"an answer at level {level.name} to a call at {call.level.name}"
             )
+        assert call.crossing is not None
+        ends = call.crossing.of_worker(message, size)
         try:
-            self._owner.pass_on(call, bytes(raw), self._judge(call, message))
+            self._owner.pass_on(call, bytes(raw), size, ends)
         except FrameTooLarge as error:
-            if call.replied is not None and isinstance(message, Part):
+            if isinstance(message, Part):
                 raise RemoteProtocolError(f"a part too long: {error}") from error
-            text = f"the caller takes no such reply: {error}"
-            self._owner.fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, text))
-        if self._owner.congested:
-            self.hold(self._owner.drain)
-
-    def _judge(
-        self, call: RunningCall, message: Reply | Part | Status
-    ) -> StatusCode | None:
-        """Return how a call has ended, if it has.
-
-        Raises:
-            RemoteProtocolError: The message is none that a call can have now.
-        """
-        match message:
-            case Part(more=more, chunk=piece):
-                if call.replied is None:
-                    raise RemoteProtocolError(f"a part of no reply to call {call.id}")
-            case Reply(more=more, body=piece, trailers=trailers):
-                if call.replied is not None:
-                    raise RemoteProtocolError(f"a second reply to call {call.id}")
-                call.replied = 0
-                _check_trailers(trailers)
-            case Status(trailers=trailers, code=code):
-                _check_trailers(trailers)
-                return StatusCode(code)
-        call.replied += len(piece)
-        if call.replied > self._max_body_bytes:
-            raise RemoteProtocolError(
-                f"a reply of over {self._max_body_bytes} bytes to call {call.id}"
-            )
-        return None if more else StatusCode.OK
+            text = f"the caller takes no such message: {error}"
+            failure = RpcError(StatusCode.RESOURCE_EXHAUSTED, text)
+            self._owner.abandon(call, failure)
+        if not self._owner.has_room:
+            self.hold(self._owner.room)
 
     def _expire(self, call_id: int) -> None:
         raise AssertionError("deadlines are the owner's")
@@ -343,11 +340,3 @@ class RelayLink(Connection):
         for call in list(self._passed.values()):
             text = "the process that ran the call has ended"
             self._owner.fail(call, RpcError(StatusCode.UNAVAILABLE, text))
-
-
-def _check_trailers(trailers: object) -> None:
-    if trailers is not None:
-        try:
-            metadata(trailers)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise RemoteProtocolError(f"malformed trailers: {error}") from error

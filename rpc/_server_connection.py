@@ -130,7 +130,7 @@ class ServerConnection(AnsweringConnection):
             self.stop(call)
             return
         if call.relay is not None:
-            call.relay.add(call, raw, level)
+            call.relay.add(call, message, raw, level)
             return
         try:
             self._take(call, message)

@@ -13,6 +13,8 @@ from signetrpc.transport._loops import Task
 from ._assembly import Buffers
 from ._authorization import Authorizer, authenticated
 from ._context import CallContext
+from ._crossing import Crossing
+from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
 from ._outbox import Outbox
@@ -62,6 +64,7 @@ class Serving:
     authorize: Authorizer = authenticated
     audit: CallAudit | None = None
     workers: "Workers | None" = None
+    window: int = CONNECTION_WINDOW
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )
@@ -88,15 +91,16 @@ class RunningCall:
         task: What runs its handler here.
         relay: What passes it to its caller's identity worker.
         link: The way to the worker, once it has been passed on.
-        replied: Bytes of its result that the worker has sent.
         inbox: Where the caller's items wait; for arguments in parts, what counts them.
         outbox: Where items of the result, or its parts, are sent.
         answering: True while a reply is on its way in parts.
+        crossing: Of a relayed call: what caller and worker may say next.
     """
 
     __slots__ = (
         "answering",
         "context",
+        "crossing",
         "endpoint",
         "id",
         "inbox",
@@ -104,7 +108,6 @@ class RunningCall:
         "link",
         "outbox",
         "relay",
-        "replied",
         "task",
     )
 
@@ -118,10 +121,10 @@ class RunningCall:
         self.task: Task | None = None
         self.relay: Relay | None = None
         self.link: RelayLink | None = None
-        self.replied: int | None = None
         self.inbox: Inbox | None = None
         self.outbox: Outbox | None = None
         self.answering = False
+        self.crossing: Crossing | None = None
 
     def close(self, error: Callable[[], Exception]) -> None:
         """Let its streams end with an error, for whoever still reads or writes."""

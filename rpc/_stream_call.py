@@ -154,7 +154,7 @@ class StreamCall:
                 error = error_of(message)
                 self.trailers = error.trailers
                 # What came before the error is still to be had.
-                self.inbox.finish(lambda: error)
+                self.inbox.cut(lambda: error)
                 return self._over(error)
             case Headers(metadata=pairs):
                 if self.headers is not None:

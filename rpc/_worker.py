@@ -34,6 +34,7 @@ from . import _delegated
 from ._assembly import Buffers
 from ._authorization import anyone
 from ._decorators import service_definition
+from ._flow import LINK_WINDOW
 from ._impersonation import Impersonation
 from ._packets import Packets
 from ._server_connection import ServerConnection
@@ -167,6 +168,7 @@ async def _serve(work: _Work) -> None:
         buffers=Buffers(),
         threads=anyio.CapacityLimiter(setup.max_threads),
         authorize=anyone,  # the service has judged the call
+        window=LINK_WINDOW,
     )
     _say(work.control, Running())
     async with open_loop() as loop:
