@@ -44,6 +44,8 @@ _log: Final = logging.getLogger("signetrpc.rpc")
 class AnsweringConnection(Connection):
     """A connection with its running calls; what starts them is the subclass's."""
 
+    _peer_role = "client"
+
     def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
         super().__init__(loop, link, window=serving.window)
         self._serving = serving

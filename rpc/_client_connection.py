@@ -92,6 +92,8 @@ def _given(outcome: object) -> Exception:
 class ClientConnection(Connection):
     """A connection with calls under way."""
 
+    _peer_role = "server"
+
     def __init__(
         self, loop: Loop, link: Link, *, max_body_bytes: int, buffers: Buffers
     ) -> None:

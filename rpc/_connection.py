@@ -8,7 +8,7 @@ one record and one write; alone, a message goes at once.
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import anyio
 
@@ -74,6 +74,9 @@ class Connection(ABC):
         self._drainer = False
 
     # What subclasses define.
+
+    _peer_role: ClassVar[str]
+    """The word for the peer in errors."""
 
     @abstractmethod
     def _receive(
@@ -251,7 +254,9 @@ class Connection(ABC):
                 self._send(encode_pong(number), self.established.minimum)
                 self._flush_soon()
             case _:
-                raise RemoteProtocolError(f"{type(message).__name__} came unexpected")
+                raise RemoteProtocolError(
+                    f"{type(message).__name__} from a {self._peer_role}"
+                )
 
     # Sending.
 

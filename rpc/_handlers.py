@@ -1,9 +1,9 @@
 """What a server keeps of a decorated class: a handler for each method."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
@@ -12,9 +12,18 @@ from ._schema import ServiceSchema
 
 __all__ = ["BoundHandler", "Handler", "HandlerStyle", "ServiceDefinition"]
 
-BoundHandler: TypeAlias = Callable[[Any, Any], "Any | Awaitable[Any]"]
-"""Calls a method of one service object with a decoded argument Struct and the stream
-of the caller's items, if the method takes one."""
+
+class BoundHandler(Protocol):
+    """Calls a method of one service object."""
+
+    def __call__(self, arguments: Any, items: Any = None, /) -> Any:
+        """Return what the method returns.
+
+        Args:
+            arguments: The decoded Struct of arguments.
+            items: The stream of the caller's items, if the method takes one.
+        """
+        ...
 
 
 class HandlerStyle(Enum):
@@ -71,13 +80,13 @@ class Handler:
         values = msgspec.structs.astuple
         if self.stream is None and not self.keyword_only:
             if not count:
-                return lambda _arguments, _items: call()
-            return lambda arguments, _items: call(*values(arguments))
+                return lambda _arguments, _items=None: call()
+            return lambda arguments, _items=None: call(*values(arguments))
         names = self.keyword_only
         positional = count - len(names)
         stream, index = self.stream, self.stream_index
 
-        def call_with_names(arguments: msgspec.Struct, items: Any) -> Any:
+        def call_with_names(arguments: msgspec.Struct, items: Any = None, /) -> Any:
             given = values(arguments)
             named = dict(zip(names, given[positional:], strict=True))
             placed = list(given[:positional])

@@ -139,7 +139,7 @@ class Status(_Message, tag=6, gc=False):
     code: Annotated[int, Meta(ge=0, le=16)]
     message: Annotated[str, Meta(max_length=8192)]
     trailers: _Pairs
-    details: _Details
+    details: _Details = None
 
 
 class Cancel(_Message, tag=7, gc=False):

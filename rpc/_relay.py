@@ -209,6 +209,8 @@ class Relay:
 class RelayLink(Connection):
     """The service's end of the socket over which one connection's calls run."""
 
+    _peer_role = "worker"
+
     def __init__(
         self,
         loop: Loop,

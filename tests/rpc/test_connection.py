@@ -33,6 +33,8 @@ class Noting(Connection):
         self.expired: list[int] = []
         self.losses: list[TransportError] = []
 
+    _peer_role = "peer"
+
     def _receive(
         self, message: Message, level: Protection, raw: bytes | memoryview
     ) -> None:

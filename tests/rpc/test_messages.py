@@ -66,17 +66,17 @@ GOLDEN: list[tuple[str, bytes, Message]] = [
         Reply(1, [("x-bin", b"\0")], False, b"*+"),
     ),
     (
-        "95 06 02 05 a4 676f6e65 c0",
+        "96 06 02 05 a4 676f6e65 c0 c0",
         encode_status(2, 5, "gone"),
         Status(2, 5, "gone", None),
     ),
     (
-        "95 06 02 05 a0 91 92 a1 6b a1 76",
+        "96 06 02 05 a0 91 92 a1 6b a1 76 c0",
         encode_status(2, 5, "", (("k", "v"),)),
         Status(2, 5, "", [("k", "v")]),
     ),
     ("92 07 03", encode_cancel(3), Cancel(3)),
-    ("92 0c cd 75 30", encode_go_away(30.0), GoAway(30_000)),
+    ("93 0c cd 75 30 07", encode_go_away(30.0, 7), GoAway(30_000, 7)),
 ]
 
 
@@ -148,7 +148,7 @@ def test_statuses_are_msgpack(
 ) -> None:
     data = encode_status(call_id, code, text, trailers)
     nested = [list(pair) for pair in trailers] or None
-    assert unpack(data) == [6, call_id, code, text, nested]
+    assert unpack(data) == [6, call_id, code, text, nested, None]
     assert decode_message(data) == Status(call_id, code, text, list(trailers) or None)
 
 
@@ -213,7 +213,7 @@ def changed(message: list[Any], index: int, value: object) -> bytes:
         (pack([]), ""),
         (pack({}), "array"),
         (pack([0, 1]), "Invalid value 0"),
-        (pack([3, 1]), "Invalid value 3"),
+        (pack([13, 1]), "Invalid value 13"),
         (pack([255, 1]), "Invalid value 255"),
         (pack(["1", 1]), "int"),
         (changed(CALL, 1, 0), ">= 1"),
@@ -237,7 +237,7 @@ def changed(message: list[Any], index: int, value: object) -> bytes:
         (pack(CALL[:-1]), "length 7"),
         (changed(REPLY, 4, bytes(PART_BYTES + 1)), "<= 65536"),
         (pack([*REPLY, 1]), "at most length"),
-        (changed(STATUS, 2, 0), ">= 1"),
+        (changed(STATUS, 2, -1), ">= 0"),
         (changed(STATUS, 2, 17), "<= 16"),
         (changed(STATUS, 3, "m" * 8193), "<= 8192"),
         (pack([7, 1, 2]), "at most length"),

@@ -51,7 +51,7 @@ NONE, SIGN, SEAL = Protection
                 call(1, "wait", {"text": "a"}),
                 list(parts_of(1, bytes(PART_BYTES + 1)))[0],
             ],
-            "a part after the arguments of call 1",
+            "Part for call 1, which takes none",
         ),
         (
             [call(1, "open", metadata=encode_value([["K", "v"]]))],

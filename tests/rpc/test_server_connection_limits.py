@@ -197,7 +197,7 @@ async def test_at_the_end_of_its_lifetime_a_client_is_told_to_go() -> None:
         await settle()
         loop.advance(5)
         await settle()
-        assert far.heard() == [GoAway(30_000)]
+        assert far.heard() == [GoAway(30_000, 0xFFFFFFFF)]
         served.go.set()
         await settle()
         assert far.heard() == [reply(1, "a")]
@@ -226,4 +226,4 @@ async def test_a_session_whose_keys_are_used_up_is_left(
         monkeypatch.setattr(type(connection._session), "exhausted", True)  # pyright: ignore[reportPrivateUsage]
         far.say(call(1, "inline", {"text": "a"}))
         await settle()
-        assert far.heard() == [reply(1, "A"), GoAway(30_000)]
+        assert far.heard() == [reply(1, "A"), GoAway(30_000, 0xFFFFFFFF)]
