@@ -199,6 +199,7 @@ def _with_coverage(env: dict[str, str]) -> dict[str, str]:
     """
     if env.pop("COVERAGE_PROCESS_CONFIG", None) is None:
         return env
+    env.pop("COVERAGE_FILE", None)  # it would override the configuration's
     config = _COVERAGE / "config"
     if not config.exists():
         _COVERAGE.mkdir()
@@ -209,5 +210,6 @@ def _with_coverage(env: dict[str, str]) -> dict[str, str]:
 
 def collect_coverage() -> None:
     """Put what the servers measured where the run's own is; at its end."""
+    own = Path(os.environ.get("COVERAGE_FILE", ROOT / ".coverage"))
     for file in _COVERAGE.glob(".coverage.*"):
-        shutil.copy(file, ROOT)
+        shutil.copy(file, own.parent)
