@@ -109,7 +109,7 @@ def _import(setup: Setup) -> Sequence[object]:
     # What a worker would import only when it is the user, and perhaps may not read.
     backend = "trio" if setup.backend == "trio" else "asyncio"
     importlib.import_module(f"anyio._backends._{backend}")
-    for name in (*_NEEDED, *((setup.backend,) if setup.backend != "asyncio" else ())):
+    for name in (*_NEEDED, *_NEEDED_ON.get(setup.backend, ())):
         importlib.import_module(name)
     for name in ("gssapi", "krb5"):
         try:
@@ -128,6 +128,14 @@ _NEEDED: Final = (
     "tempfile",
     "traceback",
 )
+_NEEDED_ON: Final = {
+    "uvloop": ("uvloop",),
+    "trio": (
+        "trio",
+        "signetrpc.transport._loops_trio",
+        "signetrpc.transport._pipes_trio",
+    ),
+}
 
 
 def _import_main(setup: Setup) -> None:
