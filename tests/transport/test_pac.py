@@ -274,7 +274,15 @@ def test_what_points_to_nothing() -> None:
 def test_what_an_identifier_looks_like() -> None:
     for sid in ("S-1-5-32-544", "S-1-18-1", "S-1-0x0100000000AB-7", FOREIGN):
         assert is_sid(sid)
-    for text in ("", "S-1-5", "S-2-5-1", "S-1-5-1-", "S-1-5-1\n", "S-1-5--1", "x"):
+    for text in (
+        "",
+        "S-1-5",
+        "S-2-5-1",
+        "S-1-5-1-",
+        "S-1-5-1\n",
+        "S-1-5--1",
+        "S-1-5-\u0663",
+    ):
         assert not is_sid(text)
     assert not is_sid("-".join(("S-1-5", *["1"] * 16)))
 
