@@ -168,6 +168,7 @@ class Kdc:
         forwardable: bool = False,
         clock_offset: timedelta = timedelta(0),
         service: str | None = None,
+        initial: bool = False,
     ) -> Path:
         """Log `user` in and return a new credential cache.
 
@@ -179,14 +180,25 @@ class Kdc:
                 client that both believe in it: -2 h makes one that has expired, +2 h
                 one that is not yet valid.
             service: Also fetch a ticket for this service, such as `host/localhost`.
+            initial: Fetch that one with the password, and no ticket-granting ticket:
+                there is then nothing to forward.
         """
         ccache = self._new_file("ccache")
         flags = ["-f" if forwardable else "-F"]
         flags += ["-l", f"{int(lifetime.total_seconds())}s"]
         with self._issuer(ccache, clock_offset) as env:
+            if service is not None and initial:
+                flags += ["-S", self.principal(service)]
             run("kinit", *flags, self.principal(user), env=env, text=USERS[user])
-            if service is not None:
+            if service is not None and not initial:
                 run("kvno", self.principal(service), env=env)
+        return ccache
+
+    def log_in_service(self, principal: str) -> Path:
+        """Log a service in, forwardable, and return a new credential cache."""
+        ccache, keytab = self._new_file("ccache"), self.keytab(principal)
+        env = self.environment(ccache=ccache)
+        run("kinit", "-f", "-k", "-t", str(keytab), self.principal(principal), env=env)
         return ccache
 
     def keytab(self, *principals: str) -> Path:

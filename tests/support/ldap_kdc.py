@@ -11,14 +11,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.support.kdc import REALM, SERVICE, Kdc, command, end, run
+from tests.support.parts import ldap_schema
 
-__all__ = ["FRONT", "SCHEMA", "LdapKdc"]
+__all__ = ["BACK", "FRONT", "LdapKdc"]
 
 FRONT = SERVICE
 """The service that may act for its callers."""
 
-SCHEMA = Path("/usr/share/doc/krb5-kdc-ldap/kerberos.schema.gz")
-"""Where Debian's krb5-kdc-ldap has what an LDAP server has to know."""
+BACK = "back/localhost"
+"""The one service towards which `FRONT` may."""
 
 _SUFFIX, _ADMIN, _SECRET = "dc=t", "cn=admin,dc=t", "secret"
 
@@ -90,7 +91,7 @@ class LdapKdc(Kdc):
     def create_database(self) -> None:
         """Start the LDAP server and make an empty database in it."""
         (self.folder / "ldap").mkdir()
-        schema = gzip.decompress(SCHEMA.read_bytes())
+        schema = gzip.decompress(ldap_schema().read_bytes())
         (self.folder / "kerberos.schema").write_bytes(schema)
         config = self.folder / "slapd.conf"
         config.write_text(_SLAPD_CONF.format(folder=self.folder))
