@@ -32,7 +32,8 @@ class Part(enum.Enum):
     GSS_NTLMSSP = "NTLM for GSS-API (Debian: gss-ntlmssp)"
     SAMBA = (
         "Samba as a domain controller (Debian: samba samba-ad-provision "
-        "samba-dsdb-modules samba-vfs-modules winbind ldb-tools krb5-user)"
+        "samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools "
+        "krb5-user)"
     )
     NAMESPACES = "network and mount namespaces (root, and a kernel that grants them)"
 
@@ -77,7 +78,8 @@ def is_missing(part: Part) -> bool:
             return not any(Path("/usr/lib").glob("*/gssntlmssp/gssntlmssp.so"))
         case Part.SAMBA:
             tools = ("samba", "samba-tool", "winbindd", "wbinfo", "ldbadd", "kinit")
-            return not all(map(which, tools))
+            names = any(Path("/usr/lib").glob("*/libnss_winbind.so.2"))
+            return not (names and all(map(which, tools)))
         case Part.NAMESPACES:
             return namespace.is_refused()
 
