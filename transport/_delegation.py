@@ -179,7 +179,7 @@ def write_cache(credential: DelegatedCredential, path: str) -> None:
     """
     held = _imported(credential)
     tickets = _tickets(held)
-    if _is_proxy(tickets) or len(_own(tickets, credential.principal)) < len(tickets):
+    if _is_proxy(tickets) or any(t.client != credential.principal for t in tickets):
         raise ValueError("not for a worker: it holds tickets of others than its caller")
     held.store(store={"ccache": f"FILE:{path}"}, usage="initiate", overwrite=True)
 

@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from tests.mutation.rule import edit
+from tests.mutation.edits import Edit
+from tests.mutation.rule import Rule, edit
 
 __all__ = ["RULES"]
 
 _PAC = "transport/test_pac.py::test_"
+_DELEGATION = "transport/test_delegation.py::test_"
 _WINBIND = "transport/test_negotiate_winbind.py::test_"
 
 RULES: Final = (
@@ -52,5 +54,57 @@ RULES: Final = (
         f"{_WINBIND}groups_that_nobody_vouched_for_let_nobody_in",
         "if not (attribute.authenticated and attribute.complete):",
         "if False:",
+    ),
+    edit(
+        "A credential that the library hands out for every client, read as delegated",
+        "transport._delegation:received",
+        f"{_DELEGATION}what_the_library_hands_out_for_everybody_is_not_delegated",
+        "if targets and _evident(ticket)",
+        "if targets",
+    ),
+    edit(
+        "The service's own ticket, read as its caller's forwarded one",
+        "transport._delegation:received",
+        f"{_DELEGATION}a_service_that_calls_itself_does_not_delegate_its_own_ticket",
+        "if _is_proxy(tickets):",
+        "if False:",
+    ),
+    Rule(
+        "A credential taken from a client that allows no delegation",
+        "transport._acceptance:accept",
+        f"tests/{_DELEGATION}below_that_level_there_is_nothing",
+        (
+            Edit(
+                "transport._acceptance:accept",
+                "impersonation is ImpersonationLevel.DELEGATE",
+                "True",
+            ),
+            Edit(
+                "transport._negotiate_kerberos:KerberosAcceptor.context",
+                "if not delegate:",
+                "if False:",
+            ),
+        ),
+    ),
+    edit(
+        "A forwarded ticket that is somebody else's than the caller's",
+        "transport._delegation:_own",
+        f"{_DELEGATION}a_ticket_of_somebody_elses_is_no_delegation",
+        "ticket.client == caller and ",
+        "",
+    ),
+    edit(
+        "The service's own ticket-granting ticket in a caller's worker: what it gets",
+        "transport._delegation:for_worker",
+        f"{_DELEGATION}a_worker_gets_the_callers_tickets_and_nothing_of_the_services",
+        "token=_export(credential.principal, fetched),",
+        "token=credential.token,",
+    ),
+    edit(
+        "The service's own ticket-granting ticket in a caller's worker: what it writes",
+        "transport._delegation:write_cache",
+        f"{_DELEGATION}the_services_own_ticket_is_never_written_out",
+        "if _is_proxy(tickets) or",
+        "if False and",
     ),
 )
