@@ -26,6 +26,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -111,11 +112,8 @@ def _import(setup: Setup) -> Sequence[object]:
     importlib.import_module(f"anyio._backends._{backend}")
     for name in (*_NEEDED, *_NEEDED_ON.get(setup.backend, ())):
         importlib.import_module(name)
-    for name in ("gssapi", "krb5"):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            continue  # an extra
+    if find_spec("gssapi") and find_spec("krb5"):  # an extra
+        importlib.import_module("signetrpc.transport._delegation")
         importlib.import_module("signetrpc.transport._negotiate_kerberos")
     return services
 
