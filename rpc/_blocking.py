@@ -21,6 +21,7 @@ from signetrpc.transport import (
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._client import DEFAULT_TIMEOUT, Channel, connect
+from ._delegated import default_credentials
 from ._metadata import MetadataInput
 from ._methods import UnaryMethod
 from ._status import StatusCode
@@ -114,7 +115,8 @@ def connect_blocking(
 ) -> Generator[BlockingChannel]:
     """Connect to a server and give a channel that blocks; see `connect`."""
     options: dict[str, Any] = {
-        "credentials": credentials,
+        # Here, where the call is known that this may be part of.
+        "credentials": default_credentials() if credentials is None else credentials,
         "policy": policy,
         "service_principal": service_principal,
         "impersonation": impersonation,

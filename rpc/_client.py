@@ -29,6 +29,7 @@ from signetrpc.transport._loops import Loop, open_loop
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
 from ._backoff import Backoff
 from ._client_connection import ClientConnection
+from ._delegated import default_credentials
 from ._messages import encode_metadata
 from ._metadata import MetadataInput, metadata
 from ._methods import (
@@ -387,7 +388,8 @@ async def connect(
 
     Args:
         target: `host:port`, `tcp://host:port` or `unix:///path`.
-        credentials: None for the Kerberos tickets of the signed-in user.
+        credentials: None for the Kerberos tickets of the signed-in user; in a handler
+            that runs as its caller, for the caller's, if it delegated any.
         policy: What to demand of the connection.
         service_principal: `host/name` of the service.  None makes it of the host name
             as typed; an IP address or a unix socket needs it for Kerberos.
@@ -405,7 +407,7 @@ async def connect(
     """
     connector = NegotiateConnector(
         parse_address(target),
-        credentials=credentials,
+        credentials=default_credentials() if credentials is None else credentials,
         policy=policy,
         service_principal=service_principal,
         impersonation=impersonation,

@@ -7,6 +7,7 @@ from signetrpc.transport import (
     DelegatedCredential,
     TicketCache,
 )
+from signetrpc.transport._delegation_words import why_not_delegated
 
 from ._context import current_call
 from ._status import StatusCode
@@ -33,8 +34,6 @@ def delegated_credential() -> DelegatedCredential:
             one.
     """
     caller = current_call().caller
-    from signetrpc.transport._delegation_words import why_not_delegated
-
     if caller.delegated is None:
         raise RpcError(StatusCode.FAILED_PRECONDITION, why_not_delegated(caller))
     return caller.delegated

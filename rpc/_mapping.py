@@ -226,18 +226,20 @@ def _check(mechanism: Mechanism, realm: str, name: str, local: object) -> None:
 _At = tuple[str, ...]
 
 
+def _below(at: _At, value: object) -> Iterator[tuple[_At, object]]:
+    """Yield the entries of a table; what is no table as it is."""
+    if isinstance(value, dict):
+        for key, each in cast("dict[str, object]", value).items():
+            yield (*at, key), each
+    else:
+        yield at, value
+
+
 def _entries(document: dict[str, Any]) -> Iterator[tuple[_At, object]]:
     """Yield the values three tables deep, and whatever ends before that."""
-    for mechanism, realms in document.items():
-        if not isinstance(realms, dict):
-            yield (mechanism,), realms
-            continue
-        for realm, names in cast("dict[str, object]", realms).items():
-            if not isinstance(names, dict):
-                yield (mechanism, realm), names
-                continue
-            for name, local in cast("dict[str, object]", names).items():
-                yield (mechanism, realm, name), local
+    for at, value in _below((), document):
+        for at_realm, names in _below(at, value):
+            yield from _below(at_realm, names)
 
 
 def _entry(at: _At, value: object) -> tuple[Mechanism, str, str, str]:

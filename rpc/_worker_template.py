@@ -26,6 +26,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -109,13 +110,10 @@ def _import(setup: Setup) -> Sequence[object]:
     # What a worker would import only when it is the user, and perhaps may not read.
     backend = "trio" if setup.backend == "trio" else "asyncio"
     importlib.import_module(f"anyio._backends._{backend}")
-    for name in (*_NEEDED, *((setup.backend,) if setup.backend != "asyncio" else ())):
+    for name in (*_NEEDED, *_NEEDED_ON.get(setup.backend, ())):
         importlib.import_module(name)
-    for name in ("gssapi", "krb5"):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            continue  # an extra
+    if find_spec("gssapi") and find_spec("krb5"):  # an extra
+        importlib.import_module("signetrpc.transport._delegation")
         importlib.import_module("signetrpc.transport._negotiate_kerberos")
     return services
 
@@ -128,6 +126,14 @@ _NEEDED: Final = (
     "tempfile",
     "traceback",
 )
+_NEEDED_ON: Final = {
+    "uvloop": ("uvloop",),
+    "trio": (
+        "trio",
+        "signetrpc.transport._loops_trio",
+        "signetrpc.transport._pipes_trio",
+    ),
+}
 
 
 def _import_main(setup: Setup) -> None:

@@ -79,6 +79,7 @@ class Worker:
         self.dismissed = False
         self.number = 0
         self.idle_since = 0.0
+        self.watched = False
         self.control: Packets | None = None
         self.ready = anyio.Event()
         self.failure: RpcError | None = None
@@ -273,6 +274,9 @@ class Workers:
                     if not data:
                         break
                     record = read_from_worker(data)
+                    if isinstance(record, Refused):
+                        _log.error("%s gave up: %s", worker, record.text)
+                        break
                     if not isinstance(record, Log):
                         raise ValueError(f"{type(record).__name__} at the wrong moment")
                     log_record(str(worker), record, allowance, self._loop.time())
@@ -316,13 +320,25 @@ class Workers:
 
     def idle(self, worker: Worker) -> None:
         """Note that a worker has no calls; it ends if that lasts."""
-        worker.idle_since = now = self._loop.time()
-        self._loop.call_at(
-            now + self.config.idle_seconds, lambda: self._end_if_idle(worker, now)
-        )
+        worker.idle_since = self._loop.time()
+        # One timer for each, whatever becomes of it: a lone caller's every call ends
+        # with an idle worker.
+        if not worker.watched:
+            worker.watched = True
+            self._look_later(worker)
 
-    def _end_if_idle(self, worker: Worker, since: float) -> None:
-        if worker.running and not worker.calls and worker.idle_since == since:
+    def _look_later(self, worker: Worker) -> None:
+        when = worker.idle_since + self.config.idle_seconds
+        self._loop.call_at(when, lambda: self._look(worker))
+
+    def _look(self, worker: Worker) -> None:
+        worker.watched = False
+        if not worker.running or worker.calls:
+            return
+        if self._loop.time() < worker.idle_since + self.config.idle_seconds:
+            worker.watched = True
+            self._look_later(worker)
+        else:
             self._end(worker)
 
     def _end(self, worker: Worker) -> None:

@@ -14,10 +14,12 @@ WHEELS=${XDG_CACHE_HOME:-$HOME/.cache}/signetrpc/wheels
 
 # A Kerberos KDC and clients, and what gssapi and krb5 are built with.
 KERBEROS_PACKAGES=(krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-dev)
+# A KDC that knows which services may act for their callers.
+LDAP_KDC_PACKAGES=(krb5-kdc-ldap slapd ldap-utils)
 # A domain controller, and what makes, fills and asks it.
-SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools)
+SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools)
 # A shifted clock, an NTLM that is not ours, and the list of files to package.
-TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" "${SAMBA_PACKAGES[@]}" faketime gss-ntlmssp git)
+TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" "${LDAP_KDC_PACKAGES[@]}" "${SAMBA_PACKAGES[@]}" faketime gss-ntlmssp git)
 
 say() { printf '==> %s\n' "$*"; }
 die() {
@@ -90,7 +92,10 @@ install_packages() (
     chmod 755 "$policy"
     export DEBIAN_FRONTEND=noninteractive
     apt=(apt-get -q -y -o DPkg::Lock::Timeout=600)
-    install=("${apt[@]}" install --no-install-recommends "$@")
+    # The LDAP schema of a KDC's database is among the documents, which systems for
+    # containers leave out.
+    documents=(-o "Dpkg::Options::=--path-include=/usr/share/doc/krb5-kdc-ldap/*")
+    install=("${apt[@]}" "${documents[@]}" install --no-install-recommends "$@")
     # Lists of packages may be there already, and current enough.
     "${install[@]}" >/dev/null 2>&1 </dev/null && exit
     say "updating the lists of packages"

@@ -3,10 +3,22 @@
 import pytest
 from hypothesis import settings
 
-from tests.support.fixtures import kdc, kerberos_environment
+from tests.support.fixtures import (
+    delegation_environment,
+    kdc,
+    kerberos_environment,
+    ldap_kdc,
+)
 from tests.support.skips import pytest_configure
 
-__all__ = ["anyio_backend", "kdc", "kerberos_environment", "pytest_configure"]
+__all__ = [
+    "anyio_backend",
+    "delegation_environment",
+    "kdc",
+    "kerberos_environment",
+    "ldap_kdc",
+    "pytest_configure",
+]
 
 # A busy machine is no failure: no example is judged by how long it takes.
 settings.register_profile("signetrpc", deadline=None)

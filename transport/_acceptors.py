@@ -21,6 +21,7 @@ from ._driver import (
     shake_hands,
 )
 from ._hello import ClientHello
+from ._identity import ImpersonationLevel
 from ._negotiate import AcceptorFactory
 from ._pipes import Pipe
 from ._plain import PLAIN_POLICY, check_plain
@@ -197,7 +198,11 @@ class NegotiateAcceptor(Acceptor):
             except ValueError:
                 raise HandshakeError("the client names an unknown protocol") from None
             bound = config.bindable and BINDING in hello.features
-            return factory.context(protocol, self._application_data if bound else None)
+            return factory.context(
+                protocol,
+                self._application_data if bound else None,
+                delegate=hello.impersonation == ImpersonationLevel.DELEGATE,
+            )
 
         session = Session(config, initiator=False, context=context, now=start)
         await shake_hands(pipe, session)

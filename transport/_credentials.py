@@ -1,8 +1,9 @@
 r"""What one end authenticates with.
 
 A client uses a `Password`, a `TicketCache` (the signed-in user's tickets, the default)
-or a `Keytab` with a principal.  A server accepts with a `Keytab`, and for NTLM with
-`AccountFile` or `Winbind`.
+or a `Keytab` with a principal; a server that calls onward for its caller, the
+`DelegatedCredential` that came with the caller's identity.  A server accepts with a
+`Keytab`, and for NTLM with `AccountFile` or `Winbind`.
 
 These are values: nothing is read before a handshake or a listener needs it, secrets
 stay out of `repr`, and no file is ever looked for by way of the environment except
@@ -11,6 +12,8 @@ the signed-in user's own tickets.
 
 from dataclasses import dataclass, field
 from os import PathLike
+
+from ._identity import DelegatedCredential
 
 __all__ = [
     "AccountFile",
@@ -107,10 +110,23 @@ class Keytab:
         path: The file.
         principal: A server: accept under this principal only; None is every one that
             the file has.  A client: the principal to log in as; it must be given.
+        delegate_to: A server: the service principals, such as `host/db.example.com`,
+            towards which the KDC lets this one act for its callers (constrained
+            delegation, S4U2Proxy).  A caller that allows delegation and sends no
+            ticket of its own along then has a credential for these.  The server logs
+            in with the keytab for that, so it must serve under one principal.
+
+    Raises:
+        ValueError: `delegate_to` is a text in place of a tuple.
     """
 
     path: str | PathLike[str]
     principal: str | None = None
+    delegate_to: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.delegate_to, str):
+            raise ValueError("delegate_to is a tuple of names, not one name")
 
     @property
     def asks_ntlm(self) -> bool:
@@ -161,7 +177,7 @@ class Winbind:
         return True
 
 
-ClientCredentials = Password | TicketCache | Keytab
+ClientCredentials = Password | TicketCache | Keytab | DelegatedCredential
 """What a client can authenticate with."""
 
 ServerCredentials = Keytab | AccountFile | Winbind

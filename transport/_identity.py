@@ -58,12 +58,15 @@ class DelegatedCredential:
         kind: How it came about.
         expires_at: Seconds since the epoch.
         token: The credential as GSS-API exports it.  A secret.
+        targets: The service principals towards which a constrained one is good; empty
+            for a forwarded one, which is good towards any.
     """
 
     principal: str
     kind: DelegationKind
     expires_at: float
     token: bytes = field(repr=False)
+    targets: tuple[str, ...] = ()
 
     @property
     def asks_ntlm(self) -> bool:

@@ -7,7 +7,6 @@ Source: MIT's krb5.h; krb5.conf(5), `auth_to_local` and `auth_to_local_names`.
 """
 
 import ctypes
-import re
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_void_p
 from functools import cache
 from typing import Final
@@ -21,10 +20,6 @@ _LNAME_NOTRANS: Final = -1765328208
 _MAX_BYTES: Final = 256
 """What login(1) and utmp take at most (LOGIN_NAME_MAX), NUL included."""
 
-# A principal quotes a NUL as "\0", and libkrb5 ends the local name at it: the user
-# "alice\0x" of the KDC would be the local "alice".
-_NUL: Final = re.compile(r"(?:[^\\]|\\[^0])*\\0", re.DOTALL)
-
 
 class LocalNameError(Exception):
     """libkrb5 cannot say: it or its configuration is missing or broken."""
@@ -33,16 +28,17 @@ class LocalNameError(Exception):
 def local_name(principal: str) -> str | None:
     """Return the local user of a principal.  Thread-safe; reads files.
 
-    The rules are those of the principal's own realm and of `KRB5_CONFIG`, else of
-    /etc/krb5.conf, read anew each time.  Without any, `alice@REALM` is `alice` where
-    REALM is the default realm, and nobody else is anybody.
+    The rules are those of the file that `KRB5_CONFIG` names, else of /etc/krb5.conf,
+    read anew each time.  Without any, `alice@REALM` is `alice` where REALM is the
+    default realm, and nobody else is anybody.
 
     Args:
         principal: As Kerberos writes it, escapes and realm included.
 
     Returns:
         The name, which need not be one of an existing user; None if no rule matches,
-        or the name is longer than a login name can be.
+        the name is longer than a login name can be, or the principal has characters
+        that Kerberos quotes by a backslash.
 
     Raises:
         LocalNameError: libkrb5 or its configuration is missing or broken, or
@@ -50,7 +46,10 @@ def local_name(principal: str) -> str | None:
 
     Source: krb5_aname_to_localname of MIT Kerberos.
     """
-    if "\0" in principal or _NUL.match(principal):
+    # Rules see the parts unquoted and joined by "@" and "/", as in "$1@$0", and mostly
+    # cut at the first: they would take `alice\@x@R` for `alice@R`.  And libkrb5 ends a
+    # local name at a NUL, which is quoted too.
+    if "\\" in principal or "\0" in principal:
         return None
     library = _library()
     context, parsed = c_void_p(), c_void_p()

@@ -8,6 +8,7 @@ What a complete context is worth is not decided here but in `_acceptance`, on it
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from os import fspath
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -20,7 +21,7 @@ from ._credentials import (
     TicketCache,
     Winbind,
 )
-from ._identity import ImpersonationLevel, Mechanism
+from ._identity import DelegatedCredential, ImpersonationLevel, Mechanism
 from ._negotiate_accounts import Accounts
 from ._negotiate_context import BaseContext, Maker
 from ._negotiate_errors import KERBEROS_MISSING, Situation
@@ -147,7 +148,7 @@ class AcceptorFactory:
         if keytabs and Mechanism.KERBEROS in allowed:
             self._kerberos = _kerberos_acceptor(keytabs[0], policy)
             self.served = self._kerberos.served
-        self._makers = {
+        self._makers: dict[Mechanism, Maker] = {
             name: make
             for name, make, given in (
                 (Mechanism.KERBEROS, self._make_kerberos, self._kerberos),
@@ -165,20 +166,32 @@ class AcceptorFactory:
             )
 
     def context(
-        self, protocol: NegotiationProtocol, binding: bytes | None = None
+        self,
+        protocol: NegotiationProtocol,
+        binding: bytes | None = None,
+        *,
+        delegate: bool = False,
     ) -> "AcceptorContext":
         """Return a new context for tokens of that form.  Cheap; any thread.
 
-        With `binding`, the application data of the channel binding, a client that
-        presents another is refused; whether it presented any is in the facts.
-
         A form that is not allowed fails in the context's first step.
-        """
-        return AcceptorContext(protocol, self._makers, binding)
 
-    def _make_kerberos(self) -> MechanismContext:
+        Args:
+            protocol: The form.
+            binding: The application data of the channel binding.  A client that
+                presents another is refused; whether it presented any is in the facts.
+            delegate: The client lets the server have a credential of its own, so look
+                for one.
+        """
+        makers = self._makers
+        if delegate and self._kerberos is not None:
+            maker = partial(self._make_kerberos, delegate=True)
+            makers = makers | {Mechanism.KERBEROS: maker}
+        return AcceptorContext(protocol, makers, binding)
+
+    def _make_kerberos(self, *, delegate: bool = False) -> MechanismContext:
         assert self._kerberos is not None
-        return self._kerberos.context()
+        return self._kerberos.context(delegate=delegate)
 
     def _make_ntlm(self) -> MechanismContext:
         if self._winbind is not None:
@@ -232,6 +245,8 @@ def _user(credentials: ClientCredentials) -> str:
             return user
         case TicketCache(principal=principal):
             return principal or ""
+        case DelegatedCredential(principal=principal):
+            return principal
         case Keytab(path=path, principal=principal):
             return principal or fspath(path)
         case _:

@@ -45,6 +45,11 @@ _INITIATOR: Final[dict[int, _Row]] = {
     6: (FailureReason.UNKNOWN_PRINCIPAL, "the KDC does not know {user}"),
     7: (FailureReason.UNKNOWN_SERVICE, "the KDC does not know {service}"),
     12: (FailureReason.BAD_CREDENTIALS, "the KDC's policy refuses {user}"),
+    # S4U2Proxy; it is the one option asked for that the KDC can refuse.
+    13: (
+        FailureReason.REFUSED,
+        "the KDC does not let this service act for {user} towards {service}",
+    ),
     18: (FailureReason.BAD_CREDENTIALS, "the account of {user} is locked"),
     23: (FailureReason.EXPIRED, "the password of {user} has expired"),
     24: (FailureReason.BAD_CREDENTIALS, "wrong password or key for {user}"),

@@ -1,8 +1,7 @@
 """Kerberos by GSS-API: credentials, contexts, and what they prove.
 
 Imports gssapi and krb5, which are an extra: `_negotiate` imports this module only
-where Kerberos is used.  Names go to the library as principals, never as host-based
-services, which it would look up and reverse through DNS.
+where Kerberos is used.
 """
 
 import time
@@ -18,9 +17,17 @@ from spnego._gss import GSSAPIProxy
 from spnego.channel_bindings import GssChannelBindings
 
 from ._credentials import ClientCredentials, Keytab
-from ._identity import ImpersonationLevel, Mechanism
+from ._delegation import received
+from ._identity import DelegatedCredential, ImpersonationLevel, Mechanism
 from ._negotiate_mechanism import NOTHING, Messages
-from ._negotiate_tickets import KERBEROS, initiator_credential, principal_name
+from ._negotiate_own import OwnTickets
+from ._negotiate_tickets import (
+    KERBEROS,
+    initiator_credential,
+    principal_name,
+    service_name,
+    split_principal,
+)
 from ._pac import authenticated_sids
 from ._security import ContextFacts, Unwrapped
 from .errors import AuthenticationFailed, FailureReason
@@ -55,22 +62,6 @@ _CHANNEL_BOUND: Final = 0x800  # GSS_C_CHANNEL_BOUND_FLAG, MIT krb5 1.19
 
 _WRAP_TOKEN: Final = b"\x05\x04"
 _WRAP_HEADER: Final = 16
-
-
-def split_principal(principal: str) -> tuple[str, str]:
-    r"""Return name and realm of a principal as Kerberos writes it.
-
-    Escapes stay in the name: `a\/b` is another principal than `a/b`, and has to stay
-    one where names are compared.
-    """
-    position = 0
-    while position < len(principal):
-        if principal[position] == "\\":
-            position += 1
-        elif principal[position] == "@":
-            return principal[:position], principal[position + 1 :]
-        position += 1
-    return principal, ""
 
 
 def keytab_principals(path: str | PathLike[str]) -> frozenset[str]:
@@ -118,7 +109,8 @@ class KerberosAcceptor:
             names: Serve under these only, with or without realm; empty for all.
 
         Raises:
-            AuthenticationFailed: The keytab is missing, is not one, or lacks a name.
+            AuthenticationFailed: The keytab is missing, is not one, or lacks a name; or
+                it has several names to serve and `delegate_to`.
         """
         self._path = keytab.path
         held = keytab_principals(self._path)
@@ -134,6 +126,16 @@ class KerberosAcceptor:
             mechs=[KERBEROS],
             store={"keytab": f"FILE:{fspath(self._path)}"},
         )
+        self._own: OwnTickets | None = None
+        if keytab.delegate_to:
+            if only is None:
+                raise AuthenticationFailed(
+                    f"delegate_to needs one principal to serve under, and keytab "
+                    f"{fspath(self._path)!r} has {len(held)}: give `principal`",
+                    reason=FailureReason.NO_CREDENTIALS,
+                )
+            self._own = OwnTickets(self._path, only)
+        self._delegate_to = keytab.delegate_to
 
     def _only(self, held: frozenset[str], names: Set[str]) -> frozenset[str]:
         for name in names:
@@ -144,20 +146,25 @@ class KerberosAcceptor:
                 )
         return frozenset(p for p in held if any(_same(name, p) for name in names))
 
-    def context(self) -> "KerberosContext":
-        """Return a new context.  Cheap; the keytab is read when a ticket comes."""
-        return KerberosContext.acceptor(self._credential)
+    def context(self, *, delegate: bool = False) -> "KerberosContext":
+        """Return a new context.  The keytab is read when a ticket comes.
+
+        Args:
+            delegate: Look for a credential of the client's.  May wait for the KDC
+                where there is `delegate_to`.
+        """
+        if not delegate:
+            return KerberosContext.acceptor(self._credential)
+        credential = None if self._own is None else self._own.credential()
+        if credential is None:
+            return KerberosContext.acceptor(self._credential, delegate=True)
+        targets = self._delegate_to
+        return KerberosContext.acceptor(credential, delegate=True, targets=targets)
 
 
 def _same(name: str, principal: str) -> bool:
     """Return whether `name`, which may leave the realm out, means `principal`."""
     return name in (principal, split_principal(principal)[0])
-
-
-def _service_name(service: str) -> gssapi.Name:
-    # An empty realm is the referral realm: the client's own realm is asked first and
-    # says where to go.  Without the "@" it would be the default realm of krb5.conf.
-    return principal_name(service if split_principal(service)[1] else f"{service}@")
 
 
 _Begin = Callable[[gssapi.raw.ChannelBindings | None], gssapi.SecurityContext]
@@ -188,6 +195,8 @@ class KerberosContext(GSSAPIProxy):
         # In the first step, which is told the channel bindings.
         self._begin = begin
         self._forget: Callable[[], object] | None = None
+        self._delegate_to: tuple[str, ...] | None = None
+        self._delegated: DelegatedCredential | None = None
         # "Wrapped" contexts don't log their tokens.
         self._is_wrapped = True
 
@@ -210,7 +219,7 @@ class KerberosContext(GSSAPIProxy):
             bindings: gssapi.raw.ChannelBindings | None,
         ) -> gssapi.SecurityContext:
             return gssapi.SecurityContext(
-                name=_service_name(service),
+                name=service_name(service),
                 creds=credential,
                 usage="initiate",
                 mech=KERBEROS,
@@ -224,8 +233,20 @@ class KerberosContext(GSSAPIProxy):
         return context
 
     @classmethod
-    def acceptor(cls, credential: gssapi.Credentials) -> "KerberosContext":
-        """Return a context that accepts with that credential."""
+    def acceptor(
+        cls,
+        credential: gssapi.Credentials,
+        *,
+        delegate: bool = False,
+        targets: tuple[str, ...] = (),
+    ) -> "KerberosContext":
+        """Return a context that accepts with that credential.
+
+        Args:
+            credential: The service's; for both uses where there are `targets`.
+            delegate: Look for a credential of the client's.
+            targets: Where the service may act for its clients.
+        """
 
         def begin(
             bindings: gssapi.raw.ChannelBindings | None,
@@ -234,7 +255,9 @@ class KerberosContext(GSSAPIProxy):
                 creds=credential, usage="accept", channel_bindings=bindings
             )
 
-        return cls(usage="accept", credential=credential, begin=begin)
+        context = cls(usage="accept", credential=credential, begin=begin)
+        context._delegate_to = targets if delegate else None
+        return context
 
     def step(
         self,
@@ -253,7 +276,19 @@ class KerberosContext(GSSAPIProxy):
         if self.complete and self._forget is not None:
             # Of the tickets that a password or keytab fetched, nothing stays behind.
             self._forget()
+        if self.complete and self._delegate_to is not None:
+            self._delegated = self._read_delegated(self._delegate_to)
         return token
+
+    def _read_delegated(self, targets: tuple[str, ...]) -> DelegatedCredential | None:
+        assert self._context is not None
+        held = self._context.delegated_creds
+        name = self._context.initiator_name
+        if held is None or name is None:
+            return None
+        # gssapi's stubs do not say that what it returns is a Name or a Credentials.
+        caller = "@".join(_split(name))
+        return received(held, caller, targets)
 
     def facts(self) -> ContextFacts:
         """Read what Kerberos can prove, from the library's own context."""
@@ -288,6 +323,7 @@ class KerberosContext(GSSAPIProxy):
             enctype=enctype,
             expires_at=_expiry(state.lifetime),
             sids=sids,
+            delegated=self._delegated,
         )
 
     def messages(self) -> Messages:

@@ -37,7 +37,9 @@ tokens, which have 64 KiB at most.
 
 _LOGON_INFO: Final = b"urn:mspac:logon-info"
 
-_SID: Final = re.compile(r"S-1-(?:\d{1,10}|0x[0-9A-F]{12})(?:-\d{1,10}){1,15}")
+_SID: Final = re.compile(
+    r"S-1-(?:\d{1,10}|0x[0-9A-F]{12})(?:-\d{1,10}){1,15}", re.ASCII
+)
 
 _HEADER: Final = Struct("<BBHLLL")
 _VERSION, _LITTLE_ENDIAN, _COMMON_HEADER = 1, 0x10, 8

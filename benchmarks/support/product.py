@@ -8,11 +8,14 @@ from functools import partial
 
 import msgspec
 
+from benchmarks.support.users import DOMAIN, mapping
 from benchmarks.support.workload import Echo
 from signetrpc.rpc import (
     AccountFile,
     Channel,
+    Impersonation,
     Keytab,
+    LinuxImpersonation,
     Password,
     Protection,
     SecurityPolicy,
@@ -63,7 +66,7 @@ class Payload:
 class EchoService:
     """An `async def` handler for each level: a task per call."""
 
-    @method(Protection.NONE)
+    @method(Protection.NONE, impersonate=Impersonation.NOT_ALLOWED)
     async def echo_none(self, payload: Payload) -> Payload:
         return payload
 
@@ -152,7 +155,12 @@ async def serve_product(options: dict[str, str]) -> None:
             acceptor = NegotiateAcceptor([keytab], policy=policy)
     # Its TLS clients have no certificate, as the peer's have none.
     authorize = anyone if options["mechanism"] == "tls" else None
-    server = Server([EchoService, BulkService], authorize=authorize)
+    impersonate = None
+    if "impersonate" in options:
+        impersonate = LinuxImpersonation(mapping=mapping(options["realm"]))
+    server = Server(
+        [EchoService, BulkService], authorize=authorize, impersonate=impersonate
+    )
     async with await listen_with("tcp://127.0.0.1:0", acceptor, door=_OPEN) as listener:
         print(listener.address, flush=True)
         await server.serve_listener(listener)
@@ -180,7 +188,8 @@ def _connector(address: Address, options: dict[str, str]) -> Connector:
         return TlsConnector(address, tls=tls, policy=policy)
     credentials = None
     if options["mechanism"] == "ntlm":
-        credentials = Password(r"BENCH\alice", os.environ["BENCH_PASSWORD"])
+        name = f"{DOMAIN}\\{options.get('user', 'alice')}"
+        credentials = Password(name, os.environ["BENCH_PASSWORD"])
     return NegotiateConnector(
         address,
         credentials=credentials,

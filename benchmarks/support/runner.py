@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support.grpc_aio import make_certificate
+from benchmarks.support.users import DOMAIN, NAMES
 from benchmarks.support.workload import Load
 from tests.support.kdc import Kdc
 
@@ -24,6 +25,7 @@ __all__ = [
     "environment",
     "interleave",
     "load_once",
+    "newcomers_once",
     "serving",
 ]
 
@@ -69,7 +71,8 @@ def environment() -> Generator[Environment]:
         password = secrets.token_urlsafe(16)
         accounts = folder / "accounts"
         accounts.touch(mode=0o600)
-        accounts.write_text(f"BENCH:alice:{password}\n")
+        lines = [f"{DOMAIN}:{name}:{password}\n" for name in NAMES]
+        accounts.write_text("".join(lines))
         certificate, key = make_certificate(folder)
         variables = kdc.environment(ccache=kdc.kinit("alice"), keytab=kdc.keytab_file)
         yield Environment(
@@ -79,6 +82,7 @@ def environment() -> Generator[Environment]:
                 "keytab": str(kdc.keytab_file),
                 "certificate": str(certificate),
                 "key": str(key),
+                "realm": kdc.realm,
             },
         )
 
@@ -149,19 +153,34 @@ def serving(
 def load_once(
     subject: Subject, around: Environment, address: str, load: Load, processor: int
 ) -> dict[str, Any]:
+    command = _command(
+        "load",
+        _options(subject, around, processor),
+        address,
+        json.dumps(asdict(load)),
+    )
+    figures: dict[str, Any]
+    figures = _measured(command, around, load.seconds + _SECONDS_MORE)
+    return figures
+
+
+def newcomers_once(
+    subject: Subject, around: Environment, address: str, processor: int
+) -> dict[str, float]:
+    """Have users call who never have; see `measure_newcomers`."""
+    command = _command("newcomers", _options(subject, around, processor), address)
+    durations: dict[str, float] = _measured(command, around, 2 * _SECONDS_MORE)
+    return durations
+
+
+def _measured(command: list[str], around: Environment, seconds: float) -> Any:
     done = subprocess.run(
-        _command(
-            "load",
-            _options(subject, around, processor),
-            address,
-            json.dumps(asdict(load)),
-        ),
+        command,
         cwd=_ROOT,
         env=around.variables,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=load.seconds + _SECONDS_MORE,
+        timeout=seconds,
     )
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+    return json.loads(done.stdout)

@@ -1,8 +1,8 @@
-"""One end of a subject as a process: `serve` or `load`.
+"""One end of a subject as a process: `serve`, `load` or `newcomers`.
 
 Run by the benchmarks as `python -m benchmarks.support.subject ROLE OPTIONS ...` with
-options as JSON.  `serve` prints its address and serves until its input ends; `load`
-prints what it measured as JSON.
+options as JSON.  `serve` prints its address and serves until its input ends; the others
+print what they measured as JSON.
 """
 
 import json
@@ -41,6 +41,12 @@ async def _load(options: dict[str, str], address: str, load: Load) -> None:
     print(json.dumps(measured.as_dict()), flush=True)
 
 
+async def _newcomers(options: dict[str, str], address: str) -> None:
+    from benchmarks.support.newcomers import measure_newcomers
+
+    print(json.dumps(await measure_newcomers(options, address)), flush=True)
+
+
 def _main(role: str, text: str, *rest: str) -> None:
     options: dict[str, str] = json.loads(text)
     if hasattr(os, "sched_setaffinity") and "processor" in options:
@@ -50,6 +56,8 @@ def _main(role: str, text: str, *rest: str) -> None:
     name = "trio" if backend == "trio" else "asyncio"
     if role == "serve":
         anyio.run(_serve, options, backend=name, backend_options=uvloop)
+    elif role == "newcomers":
+        anyio.run(_newcomers, options, rest[0], backend=name, backend_options=uvloop)
     else:
         load = Load(**json.loads(rest[1]))
         anyio.run(_load, options, rest[0], load, backend=name, backend_options=uvloop)

@@ -48,6 +48,11 @@ class Mirror:
         caller = current_caller()
         return Seen(caller.mechanism.value, caller.realm, caller.name, caller.mutual)
 
+    @method(Protection.SEAL)
+    async def groups(self) -> list[str]:
+        """Return the caller's SIDs."""
+        return sorted(current_caller().sids)
+
 
 class _NoArguments(msgspec.Struct):
     pass

@@ -1,6 +1,7 @@
 """A server as a process of its own: `python -m tests.e2e.serving OPTIONS`.
 
-Prints its address, serves `Trial` until its input ends, and logs to its error output.
+Prints its address, serves `Trial` and `Hop` until its input ends, and logs to its error
+output.
 """
 
 import json
@@ -21,6 +22,7 @@ from signetrpc.rpc import (
     Server,
     ServerCredentials,
 )
+from tests.e2e.hops import Hop
 from tests.e2e.trial import Trial
 
 __all__ = ["Options"]
@@ -39,6 +41,7 @@ class Options(TypedDict, total=False):
     accounts: str
     keytab: str
     principal: str
+    delegate_to: list[str]
     minimum: str
     mechanisms: list[str]
     handshake_seconds: float
@@ -62,14 +65,16 @@ def _accept(options: Options) -> list[ServerCredentials]:
     if "accounts" in options:
         accept.append(AccountFile(options["accounts"]))
     if "keytab" in options:
-        accept.append(Keytab(options["keytab"], options.get("principal")))
+        targets = tuple(options.get("delegate_to", ()))
+        principal = options.get("principal")
+        accept.append(Keytab(options["keytab"], principal, delegate_to=targets))
     return accept
 
 
 async def _serve(options: Options) -> None:
     given: dict[str, Any] = options.get("server", {}).copy()
     server = Server(
-        [Trial],
+        [Trial, Hop],
         accept=_accept(options),
         policy=_policy(options),
         # The tests are one address whose handshakes fail all the time.

@@ -3,6 +3,8 @@
 Inputs that a fuzzer found are kept beside these; their names begin with `found-`.
 """
 
+import random
+
 from signetrpc.rpc._messages import (
     encode_call,
     encode_cancel,
@@ -17,6 +19,7 @@ from signetrpc.transport._security import NegotiationProtocol
 from tests.fuzz.mutation import FOLDER
 from tests.fuzz.targets import exchange, ntlm_challenge
 from tests.support.negotiation import ALICE, initiator
+from tests.support.pacs import RECORDED, Group, logon_info
 from tests.support.sessions import SUITES, answer, frames, hello_of, raw
 
 NEGOTIATE = NegotiationProtocol.NEGOTIATE
@@ -88,12 +91,32 @@ def _tokens() -> dict[str, bytes]:
     return made
 
 
+def _pacs() -> dict[str, bytes]:
+    random.seed(7420)  # impacket's pointers
+    made = {f"recorded-{name}": data for name, data in RECORDED.items()}
+    some = [Group(513), Group(1200), Group(1201, 0)]
+    foreign = [Group("S-1-5-21-7-8-9-500"), Group("S-1-18-1", 0x20000007)]
+    made["bare"] = logon_info()
+    made["groups"] = logon_info(groups=some, extra=foreign)
+    made["resources"] = logon_info(resource_domain="S-1-5-21-4-5-6", resources=some)
+    made["everything"] = logon_info(
+        groups=some,
+        extra=foreign,
+        resource_domain="S-1-5-21-4-5-6",
+        resources=some,
+        texts=["a", "bc", "def", "", "g"] * 2,
+    )
+    made["foreign"] = logon_info(user=0, primary=0, domain=None, extra=foreign)
+    return made
+
+
 def main() -> None:
     """Write every input."""
     whole = _exchanges(open_only=False)
     made = {
         "envelope": _envelopes(),
         "hello": _hellos(),
+        "pac": _pacs(),
         "handshake": whole,
         "tokens": _tokens(),
         "session": _exchanges(open_only=True) | _attacks(),

@@ -27,6 +27,7 @@ from signetrpc.transport._hello import (
 )
 from signetrpc.transport._identity import Mechanism
 from signetrpc.transport._negotiate import AcceptorFactory
+from signetrpc.transport._pac import MAX_GROUPS, MalformedPac, is_sid, sids_of
 from signetrpc.transport._security import NegotiationProtocol, SecurityContext
 from signetrpc.transport._session import Session
 from signetrpc.transport.errors import (
@@ -35,6 +36,7 @@ from signetrpc.transport.errors import (
     RemoteProtocolError,
 )
 from tests.support.negotiation import ALICE, ALLOW_NTLM, account_file, initiator
+from tests.support.pacs import impackets
 from tests.support.sessions import (
     SIGN,
     SUITES,
@@ -188,11 +190,27 @@ def tokens(data: bytes) -> None:
         assert not end.complete and not end.facts().complete
 
 
+def pac(data: bytes) -> None:
+    """Any bytes for a PAC: what impacket reads too, or an error."""
+    try:
+        found = sids_of(data)
+    except MalformedPac:
+        return
+    assert len(found) <= 3 * MAX_GROUPS + 2
+    assert all(map(is_sid, found))
+    try:
+        theirs = impackets(data)
+    except Exception:
+        return  # it raises anything, and where it does, it does not say what is there
+    assert found == theirs
+
+
 TARGETS: Final[dict[str, Target]] = {
     "envelope": envelope,
     "frames": frame_decoder,
     "handshake": handshake,
     "hello": hello,
+    "pac": pac,
     "session": session,
     "tokens": tokens,
 }

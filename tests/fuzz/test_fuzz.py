@@ -54,6 +54,7 @@ PLANTED = {
         "except (msgspec.ValidationError, RecursionError) as error:",
         "except ZeroDivisionError as error:",
     ),
+    "pac": Edit("transport._pac:_sid", "count != announced or", ""),
     "session": Edit(
         "transport._session:Session._receive_record",
         "if level < self._minimum:",

@@ -9,6 +9,7 @@ from tests.mutation import (
     rules_calls,
     rules_door,
     rules_handshakes,
+    rules_identity,
     rules_proofs,
     rules_sessions,
 )
@@ -19,6 +20,7 @@ __all__ = ["RULES", "Rule"]
 RULES: Final = (
     *rules_door.RULES,
     *rules_proofs.RULES,
+    *rules_identity.RULES,
     *rules_handshakes.RULES,
     *rules_sessions.RULES,
     *rules_calls.RULES,

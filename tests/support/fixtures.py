@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.kdc import Kdc
+from tests.support.ldap_kdc import BACK, FRONT, LdapKdc
 from tests.support.parts import Part, require
 
 
@@ -27,3 +28,24 @@ def kerberos_environment(kdc: Kdc, monkeypatch: pytest.MonkeyPatch) -> Kdc:
     for name, value in kdc.variables(keytab=kdc.keytab_file).items():
         monkeypatch.setenv(name, value)
     return kdc
+
+
+@pytest.fixture(scope="session")
+def ldap_kdc() -> Iterator[LdapKdc]:
+    """A KDC that lets `FRONT` act for its callers towards `BACK` alone."""
+    require(Part.LDAP_KDC)
+    with LdapKdc() as running:
+        running.add_service(BACK)
+        running.allow_delegation(FRONT, [BACK])
+        yield running
+
+
+@pytest.fixture
+def delegation_environment(
+    ldap_kdc: LdapKdc, monkeypatch: pytest.MonkeyPatch
+) -> LdapKdc:
+    """Point this process at that KDC for one test: no keys, no tickets."""
+    require(Part.GSSAPI)
+    for name, value in ldap_kdc.variables().items():
+        monkeypatch.setenv(name, value)
+    return ldap_kdc

@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -75,10 +75,14 @@ class RunInside:
         self._inside.run(item)
         return True
 
-    def pytest_unconfigure(self) -> None:
-        """End the inner run."""
-        if self._inside is not None:
-            self._inside.stop()
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """End the inner run, before pytest-cov in its wrapper counts what was run."""
+        try:
+            return (yield)
+        finally:
+            if self._inside is not None:
+                self._inside.stop()
 
 
 class Inside:

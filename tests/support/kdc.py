@@ -83,7 +83,11 @@ class Kdc:
         self._numbers = itertools.count()
         self._process: subprocess.Popen[str] | None = None
         try:
-            self.krb5_config, self._process = self._start()
+            port = free_port()
+            self.krb5_config = self._write("krb5.conf", _KRB5_CONF, port)
+            self._write("kdc.conf", self.profile, port)
+            self.create_database()
+            self._process = self._start()
             self.keytab_file = self.keytab(SERVICE)
         except BaseException:
             self.stop()
@@ -103,9 +107,14 @@ class Kdc:
     def stop(self) -> None:
         """End the KDC and delete its folder."""
         if self._process is not None:
-            _end(self._process)
+            end(self._process)
             self._process = None
         shutil.rmtree(self.folder)
+
+    @property
+    def profile(self) -> str:
+        """The KDC's own configuration, to be filled in; for subclasses to replace."""
+        return _KDC_CONF
 
     @property
     def realm(self) -> str:
@@ -159,6 +168,7 @@ class Kdc:
         forwardable: bool = False,
         clock_offset: timedelta = timedelta(0),
         service: str | None = None,
+        initial: bool = False,
     ) -> Path:
         """Log `user` in and return a new credential cache.
 
@@ -170,26 +180,37 @@ class Kdc:
                 client that both believe in it: -2 h makes one that has expired, +2 h
                 one that is not yet valid.
             service: Also fetch a ticket for this service, such as `host/localhost`.
+            initial: Fetch that one with the password, and no ticket-granting ticket:
+                there is then nothing to forward.
         """
         ccache = self._new_file("ccache")
         flags = ["-f" if forwardable else "-F"]
         flags += ["-l", f"{int(lifetime.total_seconds())}s"]
         with self._issuer(ccache, clock_offset) as env:
-            _run("kinit", *flags, self.principal(user), env=env, text=USERS[user])
-            if service is not None:
-                _run("kvno", self.principal(service), env=env)
+            if service is not None and initial:
+                flags += ["-S", self.principal(service)]
+            run("kinit", *flags, self.principal(user), env=env, text=USERS[user])
+            if service is not None and not initial:
+                run("kvno", self.principal(service), env=env)
+        return ccache
+
+    def log_in_service(self, principal: str) -> Path:
+        """Log a service in, forwardable, and return a new credential cache."""
+        ccache, keytab = self._new_file("ccache"), self.keytab(principal)
+        env = self.environment(ccache=ccache)
+        run("kinit", "-f", "-k", "-t", str(keytab), self.principal(principal), env=env)
         return ccache
 
     def keytab(self, *principals: str) -> Path:
         """Return a new keytab file with the current keys of `principals`."""
         keytab = self._new_file("keytab")
         for principal in principals:
-            self._kadmin(f"ktadd -k {keytab} -norandkey {self.principal(principal)}")
+            self.kadmin(f"ktadd -k {keytab} -norandkey {self.principal(principal)}")
         return keytab
 
     def add_service(self, principal: str) -> None:
         """Add a principal with random keys, such as `http/localhost`."""
-        self._kadmin(f"addprinc -randkey {self.principal(principal)}")
+        self.kadmin(f"addprinc -randkey {self.principal(principal)}")
 
     def weak_ticket(self, ccache: Path) -> tuple[str, Path]:
         """Add a service with an arcfour key and fetch a ticket with an arcfour key.
@@ -202,31 +223,35 @@ class Kdc:
         """
         service = f"weak-{next(self._numbers)}/localhost"
         name = self.principal(service)
-        self._kadmin(f"addprinc -e arcfour-hmac:normal -randkey {name}")
-        self._kadmin(f"setstr {name} session_enctypes arcfour-hmac")
+        self.kadmin(f"addprinc -e arcfour-hmac:normal -randkey {name}")
+        self.kadmin(f"setstr {name} session_enctypes arcfour-hmac")
         env = self.environment(ccache=ccache)
-        port = _free_port()
+        port = free_port()
         weak = _KRB5_CONF.replace("[libdefaults]\n", _WEAK)
         config = self._write("krb5-weak.conf", weak, port)
-        profile = self._write("kdc-weak.conf", _KDC_CONF, port)
+        profile = self._write("kdc-weak.conf", self.profile, port)
         env |= {"KRB5_CONFIG": str(config), "KRB5_KDC_PROFILE": str(profile)}
         process = _start_kdc(env)
         try:
-            _run("kvno", name, env=env)
+            run("kvno", name, env=env)
         finally:
-            _end(process)
+            end(process)
         return service, config
 
-    def _start(self) -> tuple[Path, subprocess.Popen[str]]:
-        port = _free_port()
-        self.krb5_config = self._write("krb5.conf", _KRB5_CONF, port)
-        self._write("kdc.conf", _KDC_CONF, port)
-        _run("kdb5_util", "create", "-s", "-P", "master", env=self.environment())
+    def create_database(self) -> None:
+        """Make the database, still without principals; for subclasses to replace."""
+        run("kdb5_util", "create", "-s", "-P", "master", env=self.environment())
+
+    def kadmin(self, query: str) -> None:
+        """Have the KDC's administrator do something."""
+        run("kadmin.local", "-r", REALM, "-q", query, env=self.environment())
+
+    def _start(self) -> subprocess.Popen[str]:
         for user, password in USERS.items():
-            self._kadmin(f"addprinc -pw {password} {self.principal(user)}")
+            self.kadmin(f"addprinc -pw {password} {self.principal(user)}")
         for service in (SERVICE, OTHER_SERVICE):
             self.add_service(service)
-        return self.krb5_config, _start_kdc(self.environment())
+        return _start_kdc(self.environment())
 
     @contextmanager
     def _issuer(
@@ -239,18 +264,15 @@ class Kdc:
             return
         # The KDC's clock is in every ticket it issues.  A second one, over the same
         # database, lives in another time for as long as this client does.
-        port = _free_port()
+        port = free_port()
         env["KRB5_CONFIG"] = str(self._write("krb5-shifted.conf", _KRB5_CONF, port))
-        profile = self._write("kdc-shifted.conf", _KDC_CONF, port)
+        profile = self._write("kdc-shifted.conf", self.profile, port)
         env["KRB5_KDC_PROFILE"] = str(profile)
         process = _start_kdc(env)
         try:
             yield env
         finally:
-            _end(process)
-
-    def _kadmin(self, query: str) -> None:
-        _run("kadmin.local", "-r", REALM, "-q", query, env=self.environment())
+            end(process)
 
     def _new_file(self, name: str) -> Path:
         return self.folder / f"{name}-{next(self._numbers)}"
@@ -283,7 +305,7 @@ def clock_variables(offset: timedelta) -> dict[str, str]:
 
 def _start_kdc(env: dict[str, str]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [_command("krb5kdc"), "-n", "-r", REALM],
+        [command("krb5kdc"), "-n", "-r", REALM],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -300,14 +322,20 @@ def _start_kdc(env: dict[str, str]) -> subprocess.Popen[str]:
     raise RuntimeError(f"krb5kdc ended with {process.wait()}: {''.join(output)}")
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end(process: "subprocess.Popen[str]") -> None:
+    """End a process that was started here, and wait for it."""
     process.terminate()
     process.communicate()
 
 
-def _run(command: str, *arguments: str, env: dict[str, str], text: str = "") -> None:
+def run(name: str, *arguments: str, env: dict[str, str], text: str = "") -> None:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: It failed; the text is its output.
+    """
     done = subprocess.run(
-        [_command(command), *arguments],
+        [command(name), *arguments],
         env=env,
         input=text + "\n",
         stdout=subprocess.PIPE,
@@ -317,17 +345,22 @@ def _run(command: str, *arguments: str, env: dict[str, str], text: str = "") -> 
     # kadmin.local reports a failed query in its output alone.
     failed = done.returncode != 0 or "while " in done.stdout
     if failed:
-        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout}")
+        raise RuntimeError(f"{name} ended with {done.returncode}: {done.stdout}")
 
 
-def _command(name: str) -> str:
+def command(name: str) -> str:
+    """Return where a command is.
+
+    Raises:
+        FileNotFoundError: It is not installed.
+    """
     path = which(name)
     if path is None:
         raise FileNotFoundError(f"{name} is not installed")
     return path
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that is free for TCP and for UDP on the loopback interface."""
     for _ in range(100):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:

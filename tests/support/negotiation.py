@@ -68,6 +68,7 @@ def admit(
     *,
     policy: SecurityPolicy = ALLOW_NTLM,
     target: str = "host/localhost",
+    impersonation: ImpersonationLevel = ImpersonationLevel.IMPERSONATE,
 ) -> Identity:
     """Apply a server's acceptance rules, as a session does before FINISHED."""
     claim = Claim(
@@ -78,7 +79,7 @@ def admit(
         target=target,
         served=factory.served,
     )
-    return accept(claim, impersonation=ImpersonationLevel.IMPERSONATE)
+    return accept(claim, impersonation=impersonation)
 
 
 def trust(

@@ -26,12 +26,14 @@ class Part(enum.Enum):
     """
 
     KDC = "a Kerberos KDC (Debian: krb5-kdc krb5-admin-server krb5-user)"
+    LDAP_KDC = "a KDC's LDAP database (Debian: krb5-kdc-ldap slapd ldap-utils)"
     GSSAPI = "the Python packages gssapi and krb5 (pip install 'signetrpc[kerberos]')"
     FAKETIME = "libfaketime (Debian: faketime)"
     GSS_NTLMSSP = "NTLM for GSS-API (Debian: gss-ntlmssp)"
     SAMBA = (
         "Samba as a domain controller (Debian: samba samba-ad-provision "
-        "samba-dsdb-modules samba-vfs-modules winbind ldb-tools krb5-user)"
+        "samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools "
+        "krb5-user)"
     )
     NAMESPACES = "network and mount namespaces (root, and a kernel that grants them)"
 
@@ -52,12 +54,22 @@ def faketime_library() -> Path | None:
     return next((library for library in libraries if library.exists()), None)
 
 
+def ldap_schema() -> Path:
+    """Return where Debian has what an LDAP server has to know of a KDC's database."""
+    return Path("/usr/share/doc/krb5-kdc-ldap/kerberos.schema.gz")
+
+
 def is_missing(part: Part) -> bool:
     """Return whether this machine lacks `part`."""
     match part:
         case Part.KDC:
             commands = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit", "kvno")
             return not all(map(which, commands))
+        case Part.LDAP_KDC:
+            # Debian's packages for containers can come without documents.
+            needed = ("slapd", "kdb5_ldap_util", "ldapadd", "ldapmodify")
+            there = all(map(which, needed)) and ldap_schema().exists()
+            return is_missing(Part.KDC) or not there
         case Part.GSSAPI:
             return not all(map(importlib.util.find_spec, ("gssapi", "krb5")))
         case Part.FAKETIME:
@@ -66,7 +78,8 @@ def is_missing(part: Part) -> bool:
             return not any(Path("/usr/lib").glob("*/gssntlmssp/gssntlmssp.so"))
         case Part.SAMBA:
             tools = ("samba", "samba-tool", "winbindd", "wbinfo", "ldbadd", "kinit")
-            return not all(map(which, tools))
+            names = any(Path("/usr/lib").glob("*/libnss_winbind.so.2"))
+            return not (names and all(map(which, tools)))
         case Part.NAMESPACES:
             return namespace.is_refused()
 

@@ -8,6 +8,7 @@ from signetrpc.transport._credentials import (
     Password,
     TicketCache,
 )
+from signetrpc.transport._identity import DelegatedCredential, DelegationKind
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,13 @@ def test_only_account_files_and_passwords_ask_for_ntlm() -> None:
     assert AccountFile("accounts").asks_ntlm
     assert not Keytab("service.keytab").asks_ntlm
     assert not TicketCache().asks_ntlm
+    credential = DelegatedCredential(
+        principal="alice@R", kind=DelegationKind.FORWARDED, expires_at=0, token=b""
+    )
+    assert not credential.asks_ntlm
+
+
+def test_where_a_service_may_act_for_its_callers_is_a_tuple() -> None:
+    assert Keytab("service.keytab", delegate_to=("host/a",)).delegate_to == ("host/a",)
+    with pytest.raises(ValueError, match="a tuple of names, not one name"):
+        Keytab("service.keytab", delegate_to="host/a")  # type: ignore[arg-type]  # pyright: ignore

@@ -70,7 +70,13 @@ def _kerberos(offset: int) -> list[Exception]:
         (154, FailureReason.NO_KDC, "no KDC is known for the realm: see krb5.conf"),
         (156, FailureReason.NO_KDC, "no KDC could be reached"),
         (195, FailureReason.NO_CREDENTIALS, "no ticket cache: run kinit"),
-        (13, FailureReason.REFUSED, "Kerberos refused it, with error 13"),
+        (
+            13,
+            FailureReason.REFUSED,
+            "the KDC does not let this service act for 'alice@R' towards the service "
+            "principal 'host/x'",
+        ),
+        (14, FailureReason.REFUSED, "Kerberos refused it, with error 14"),
     ],
 )
 def test_a_client_is_told_what_to_do(

@@ -350,8 +350,7 @@ def test_a_key_that_has_changed(realm: Kdc) -> None:
     realm.add_service("changed/localhost")
     old = realm.keytab("changed/localhost")
     factory = AcceptorFactory([Keytab(old)], STRICT)
-    kadmin = "cpw -randkey changed/localhost"
-    getattr(realm, "_kadmin")(kadmin)  # noqa: B009
+    realm.kadmin("cpw -randkey changed/localhost")
     error = _refuses(factory, _client("changed/localhost").step(None))
     assert error.reason in (FailureReason.REFUSED, FailureReason.UNKNOWN_SERVICE)
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +68,57 @@ def test_an_account_file_in_the_environment_is_refused(tmp_path: Path) -> None:
     said = _said(NTLM_USER_FILE=path)
     assert "NTLM_USER_FILE is set" in said
     assert path not in said
+
+
+_SID = "S-1-5-21-1-2-3-1103"
+
+
+def _sids(
+    monkeypatch: pytest.MonkeyPatch, text: bytes, **marks: bool
+) -> tuple[str, ...]:
+    """Return the SIDs that are taken where gss-ntlmssp says so of its client."""
+    require(Part.GSSAPI)
+    import gssapi.raw
+
+    from signetrpc.transport import _negotiate_winbind
+
+    said = {"authenticated": True, "complete": True} | marks
+    attribute = SimpleNamespace(values=[text], **said)
+
+    def get_name_attribute(name: object, asked: bytes) -> object:
+        assert asked == b"urn:gssntlmssp:sids"
+        return attribute
+
+    monkeypatch.setattr(gssapi.raw, "get_name_attribute", get_name_attribute)
+    name = gssapi.raw.import_name(b"alice")
+    read = _negotiate_winbind._sids  # pyright: ignore[reportPrivateUsage]
+    return tuple(read(name))
+
+
+def test_the_account_comes_before_its_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _sids(monkeypatch, f"{_SID}\0".encode()) == (_SID,)
+    text = f"{_SID},S-1-5-21-1-2-3-513,S-1-5-32-545\0\0".encode()
+    assert _sids(monkeypatch, text) == (_SID, "S-1-5-21-1-2-3-513", "S-1-5-32-545")
+
+
+@pytest.mark.parametrize("missing", ["authenticated", "complete"])
+def test_groups_that_nobody_vouched_for_let_nobody_in(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AuthenticationFailed, match="nobody's word") as caught:
+        _sids(monkeypatch, _SID.encode(), **{missing: False})
+    assert caught.value.reason is FailureReason.NOT_PROVEN
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\0", b"alice", f"{_SID},".encode(), f"{_SID},x".encode()]
+)
+def test_what_is_no_list_of_groups_lets_nobody_in(
+    text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AuthenticationFailed, match="SIDs") as caught:
+        _sids(monkeypatch, text)
+    assert caught.value.reason is FailureReason.NOT_PROVEN
 
 
 def test_gssapi_missing(monkeypatch: pytest.MonkeyPatch) -> None:
