@@ -192,16 +192,16 @@ class Connection(ABC):
     async def room(self) -> None:
         """Wait until there is room, or the connection has ended."""
         while not self.has_room and self._ended is None:
-            await self.wait_for_room()
+            await self.waiter_for_room()
 
-    async def wait_for_room(self) -> None:
-        """Wait until they may, or the connection has ended."""
-        waiter = self._loop.waiter()
+    def waiter_for_room(self) -> Waiter[None]:
+        """Return what is woken when they may again, or the connection has ended."""
+        waiter: Waiter[None] = self._loop.waiter()
         self._senders.append(waiter)
         if self._pipe.congested and not self._drainer:
             self._drainer = True
             self._loop.spawn(self._wake_when_drained())
-        await waiter
+        return waiter
 
     async def _wake_when_drained(self) -> None:
         try:

@@ -30,8 +30,8 @@ class Outlet(Protocol):
         """True while pieces of bodies may be sent."""
         ...
 
-    async def wait_for_room(self) -> None:
-        """Wait until they may, or the connection has ended."""
+    def waiter_for_room(self) -> Waiter[None]:
+        """Return what is woken when they may again, or the connection has ended."""
         ...
 
     def send_piece(self, message: bytes, level: Protection, size: int) -> None:
@@ -114,19 +114,22 @@ class Outbox:
             await waiter
         while self._error is None:
             if self._window.left <= 0:
-                self._waiter = outlet.loop.waiter()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+                await self._wait(outlet.loop.waiter())
             elif not outlet.has_room:
-                await outlet.wait_for_room()
+                await self._wait(outlet.waiter_for_room())
             else:
                 self._sent += 1
                 self._window.left -= size
                 outlet.send_piece(message, level, size)
                 return
         raise self._error()
+
+    async def _wait(self, waiter: Waiter[None]) -> None:
+        self._waiter = waiter
+        try:
+            await waiter
+        finally:
+            self._waiter = None
 
     def grant(self, size: int) -> None:
         """Add credit that the peer gave.
@@ -138,11 +141,7 @@ class Outbox:
         self._wake()
 
     def close(self, error: Callable[[], Exception]) -> None:
-        """Let nothing more be sent; whoever sends gets the error.
-
-        The error alone does not reach who waits for the connection's room: the
-        connection's end does.
-        """
+        """Let nothing more be sent; whoever sends gets the error."""
         self._error = error
         self._wake()
 
