@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -11,16 +11,16 @@ from signetrpc.transport import Identity, LocalUser, Protection
 from signetrpc.transport._loops import Task
 
 from ._assembly import Buffers
+from ._audit import Audit
 from ._authorization import Authorizer, authenticated
 from ._context import CallContext
 from ._handlers import BoundHandler, Handler
-from ._status import StatusCode
 
 if TYPE_CHECKING:
     from ._relay import Relay, RelayLink
     from ._workers import Workers
 
-__all__ = ["CallAudit", "Caller", "Endpoint", "RunningCall", "Serving"]
+__all__ = ["Caller", "Endpoint", "RunningCall", "Serving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,6 @@ class Endpoint:
     relayed: bool = False
 
 
-class CallAudit(Protocol):
-    """Gets to know of each call that has ended.  Must not block."""
-
-    def call_ended(
-        self, context: CallContext, status: StatusCode, reason: str, /
-    ) -> None:
-        """Note how a call ended, and why if it was refused."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """What all connections of a server share."""
@@ -58,7 +48,7 @@ class Serving:
     buffers: Buffers
     threads: anyio.CapacityLimiter
     authorize: Authorizer = authenticated
-    audit: CallAudit | None = None
+    audit: Audit | None = None
     workers: "Workers | None" = None
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
