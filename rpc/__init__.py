@@ -36,6 +36,7 @@ from signetrpc.transport import (
     Winbind,
 )
 
+from ._audit import AuditRecord
 from ._authorization import AuthorizationRequest, Authorizer, anyone, authenticated
 from ._blocking import BlockingChannel, connect_blocking
 from ._client import Channel, connect, connect_with
@@ -48,12 +49,15 @@ from ._local_users import LocalUsers, NotImpersonated
 from ._mapping import AuthToLocal, DomainNames, MappingError, NameMapping, UserTable
 from ._metadata import Metadata, MetadataInput
 from ._methods import UnaryMethod
+from ._rules import Rules
+from ._rules_file import RulesError
 from ._server import Server
 from ._status import StatusCode
 from .errors import DeadlineExceeded, ImpersonationError, RpcError, SchemaError
 
 __all__ = [
     "AccountFile",
+    "AuditRecord",
     "AuthToLocal",
     "AuthenticationFailed",
     "AuthorizationRequest",
@@ -87,6 +91,8 @@ __all__ = [
     "Password",
     "Protection",
     "RpcError",
+    "Rules",
+    "RulesError",
     "SchemaError",
     "SecurityPolicy",
     "Server",

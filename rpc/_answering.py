@@ -193,14 +193,19 @@ class AnsweringConnection(Connection):
         if call.relay is not None:
             call.relay.forget(call)
         call.close(_ENDED[status])
-        self._audit(call.context, status, reason)
+        user = None if call.link is None else call.link.user.name
+        self._audit(call.context, status, reason, user)
 
     def _audit(
-        self, context: CallContext, status: StatusCode, reason: str = ""
+        self,
+        context: CallContext,
+        status: StatusCode,
+        reason: str = "",
+        user: str | None = None,
     ) -> None:
         audit = self._serving.audit
         if audit is not None:
-            audit.call_ended(context, status, reason)
+            audit.call_ended(context, status, reason, impersonated_as=user)
 
     def stop(self, call: RunningCall) -> None:
         """End a call that nobody waits for any more."""

@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Protocol
+from inspect import iscoroutine
+from typing import Final, Protocol, runtime_checkable
 
 from signetrpc.transport import Identity, LocalUser, Protection
 
 __all__ = [
     "AuthorizationRequest",
     "Authorizer",
+    "ExplainingAuthorizer",
     "anyone",
     "authenticated",
     "decide",
@@ -42,7 +44,20 @@ class Authorizer(Protocol):
     def __call__(self, request: AuthorizationRequest, /) -> bool:
         """Return whether the call may run.
 
-        Runs where the call arrives, so it must not block.  An exception means no.
+        Runs where the call arrives, so it must not block.  An exception means no, and
+        so does anything but True.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainingAuthorizer(Authorizer, Protocol):
+    """An authorizer that can tell why not, for the log and the audit."""
+
+    def refusal(self, request: AuthorizationRequest, /) -> str:
+        """Return why a call may not run that was just refused.
+
+        The caller does not get to see it.
         """
         ...
 
@@ -65,9 +80,29 @@ def anyone(request: AuthorizationRequest) -> bool:
 def decide(authorize: Authorizer, request: AuthorizationRequest) -> str | None:
     """Return why a call may not run, for the log and the audit; None if it may."""
     try:
-        if authorize(request):
+        answer: object = authorize(request)
+        if answer is True:
             return None
+        if answer is False:
+            reason = _explained(authorize, request)
+            _log.info(
+                "%r may not call %s/%s: %s",
+                request.caller.principal,
+                request.service,
+                request.method,
+                reason,
+            )
+            return reason
+        # Anything else may be true without meaning it: an `async def`, never awaited.
+        if iscoroutine(answer):
+            answer.close()
+        raise TypeError(f"an authorizer returns a bool, not {type(answer).__name__}")
     except Exception as error:
         _log.exception("authorising %s/%s", request.service, request.method)
         return f"authorisation failed: {type(error).__name__}"
+
+
+def _explained(authorize: Authorizer, request: AuthorizationRequest) -> str:
+    if isinstance(authorize, ExplainingAuthorizer):
+        return authorize.refusal(request)
     return "not authorised"

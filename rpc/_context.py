@@ -58,6 +58,10 @@ class CallContext:
         """Return the seconds until the deadline, at least 0; None if there is none."""
         return None if self.deadline is None else max(0.0, self.deadline - self._time())
 
+    def age(self) -> float:
+        """Return the seconds since the call arrived."""
+        return self._time() - self.started
+
     def set_trailers(self, given: MetadataInput) -> None:
         """Send metadata back with the status, instead of what was set before.
 

@@ -16,6 +16,7 @@ from signetrpc.transport import (
     ConnectionClosed,
     FrameTooLarge,
     Identity,
+    LocalUser,
     Protection,
     RemoteProtocolError,
     TransportError,
@@ -249,6 +250,11 @@ class RelayLink(Connection):
                 self._worker.kill()
         finally:
             await self.aclose()
+
+    @property
+    def user(self) -> LocalUser:
+        """Whom the calls run as."""
+        return self._worker.user
 
     @property
     def usable(self) -> bool:

@@ -24,12 +24,14 @@ from signetrpc.transport._loops import Loop, open_loop
 from signetrpc.transport._steps import StepThreads
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
+from ._audit import Audit, AuditRecord
 from ._authorization import Authorizer, anyone, authenticated
 from ._decorators import service_definition
 from ._handlers import Handler
 from ._impersonation import Impersonation
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
+from ._rules import Rules
 from ._server_connection import ServerConnection
 from ._serving import Endpoint, Serving
 from ._template import check_platform, make_setup, packed
@@ -61,6 +63,7 @@ class Server:
         impersonate: LinuxImpersonation | None = None,
         authorize: Authorizer | None = None,
         local_users: LocalUsers | None = None,
+        audit: Callable[[AuditRecord], None] | None = None,
     ) -> None:
         """Gather what is served.
 
@@ -80,11 +83,14 @@ class Server:
                 authenticated.
             local_users: Which users of this machine callers are, for an `authorize`
                 that asks for their groups. None: as `impersonate` has it.
+            audit: Gets a record of each call that has ended, in a thread of its own.
+                The logger `signetrpc.audit` gets them too.
 
         Raises:
             SchemaError: Something is no service, two have one name, or a method's
                 protection or `impersonate` does not go with this server.
             ImpersonationError: Handlers cannot run as their callers here.
+            RulesError: A rule names a method that is not served.
             ValueError: `authorize` asks for groups that nobody can look up.
         """
         self._endpoints: dict[str, Endpoint] = {}
@@ -97,6 +103,7 @@ class Server:
         self._max_threads = max_threads
         self._impersonate = impersonate
         self._authorize = authorize
+        self._on_audit = audit
         self._names: list[str] = []
         self._impersonated: list[object] = []
         if impersonate is not None:
@@ -113,6 +120,8 @@ class Server:
         for given in services:
             self._add(given)
         self._packed = packed(self._impersonated)
+        if isinstance(authorize, Rules):
+            authorize.check(self._endpoints)
 
     def _add(self, given: object) -> None:
         instance: object = given
@@ -196,7 +205,11 @@ class Server:
         Raises:
             ImpersonationError: Handlers cannot run as their callers here.
         """
-        async with open_loop() as loop, self._workers(loop) as workers:
+        async with (
+            self._audit() as audit,  # which the last of the calls still need
+            open_loop() as loop,
+            self._workers(loop) as workers,
+        ):
             serving = Serving(
                 endpoints=self._endpoints,
                 max_body_bytes=self._max_body_bytes,
@@ -204,6 +217,7 @@ class Server:
                 buffers=Buffers(),
                 threads=anyio.CapacityLimiter(self._max_threads),
                 authorize=self._authorize or authenticated,
+                audit=audit,
                 workers=workers,
             )
 
@@ -221,6 +235,14 @@ class Server:
 
             task_status.started(str(listener.address))
             await listener.serve_links(loop, handle)
+
+    @asynccontextmanager
+    async def _audit(self) -> AsyncGenerator[Audit]:
+        audit = Audit(self._on_audit)
+        try:
+            yield audit
+        finally:
+            await audit.aclose()
 
     @asynccontextmanager
     async def _workers(self, loop: Loop) -> AsyncGenerator[Workers | None]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -11,6 +11,7 @@ from signetrpc.transport import Identity, LocalUser, Protection
 from signetrpc.transport._loops import Task
 
 from ._assembly import Buffers
+from ._audit import Audit
 from ._authorization import Authorizer, authenticated
 from ._context import CallContext
 from ._crossing import Crossing
@@ -18,13 +19,12 @@ from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
 from ._outbox import Outbox
-from ._status import StatusCode
 
 if TYPE_CHECKING:
     from ._relay import Relay, RelayLink
     from ._workers import Workers
 
-__all__ = ["CallAudit", "Caller", "Endpoint", "RunningCall", "Serving"]
+__all__ = ["Caller", "Endpoint", "RunningCall", "Serving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,6 @@ class Endpoint:
     relayed: bool = False
 
 
-class CallAudit(Protocol):
-    """Gets to know of each call that has ended.  Must not block."""
-
-    def call_ended(
-        self, context: CallContext, status: StatusCode, reason: str, /
-    ) -> None:
-        """Note how a call ended, and why if it was refused."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """What all connections of a server share."""
@@ -62,7 +52,7 @@ class Serving:
     buffers: Buffers
     threads: anyio.CapacityLimiter
     authorize: Authorizer = authenticated
-    audit: CallAudit | None = None
+    audit: Audit | None = None
     workers: "Workers | None" = None
     window: int = CONNECTION_WINDOW
     counted: anyio.CapacityLimiter = field(

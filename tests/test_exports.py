@@ -17,6 +17,7 @@ PUBLIC: dict[str, set[str]] = {
     "signetrpc.idl.cli": {"main"},
     "signetrpc.rpc": {
         "AccountFile",
+        "AuditRecord",
         "AuthToLocal",
         "AuthenticationFailed",
         "AuthorizationRequest",
@@ -50,6 +51,8 @@ PUBLIC: dict[str, set[str]] = {
         "Password",
         "Protection",
         "RpcError",
+        "Rules",
+        "RulesError",
         "SchemaError",
         "SecurityPolicy",
         "Server",

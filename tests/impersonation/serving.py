@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     target: str
     accounts: str
     keytab: str
+    delegate_to: list[str]
     impersonation: dict[str, Any] | None
     server: dict[str, Any]
 
@@ -57,7 +58,8 @@ def _accept(options: Options) -> list[ServerCredentials]:
     if "accounts" in options:
         accept.append(AccountFile(options["accounts"]))
     if "keytab" in options:
-        accept.append(Keytab(options["keytab"]))
+        targets = tuple(options.get("delegate_to", ()))
+        accept.append(Keytab(options["keytab"], delegate_to=targets))
     return accept
 
 
