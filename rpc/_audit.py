@@ -4,9 +4,7 @@ Records are written by a thread of the audit's own, so that a slow disk or callb
 holds no call up.  What it cannot write in time is lost, and how much is counted.
 """
 
-import json
 import logging
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,8 +16,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from signetrpc.transport import Mechanism, Protection
-
+from ._audit_record import MAX_CHARACTERS, AuditRecord
 from ._context import CallContext
 from ._status import StatusCode
 
@@ -29,62 +26,6 @@ _log: Final = logging.getLogger("signetrpc.rpc")
 _audit_log: Final = logging.getLogger("signetrpc.audit")
 
 _REFUSALS: Final = (StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED)
-_MAX_CHARACTERS: Final = 1024
-"""Of a principal or a reason.  They may be a peer's words, and thousands may wait."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRecord:
-    """A call that has ended.  Nothing of its arguments, metadata or result.
-
-    Attributes:
-        time: When it ended, in seconds since the epoch.
-        session_id: The session it came in; empty if it came unprotected.
-        principal: Who called, as `Identity.principal`; at most 1,024 characters.
-        mechanism: What proved that.
-        protection: The level of the call.
-        channel_bound: True if the proof is bound to the TLS channel below.
-        impersonated_as: The local user that the handler ran as, if it did.
-        delegated: True if the caller's own credential was there to be used.
-        method: The full name, as the caller asked for it; maybe there is none such.
-        status: How the call ended.
-        seconds: From its arrival to its end.
-        reason: Why it was refused, as the caller is not told; else empty.
-    """
-
-    time: float
-    session_id: str
-    principal: str
-    mechanism: Mechanism
-    protection: Protection
-    channel_bound: bool
-    impersonated_as: str | None
-    delegated: bool
-    method: str
-    status: StatusCode
-    seconds: float
-    reason: str = ""
-
-    def __str__(self) -> str:
-        """One line of `key=value`; nothing that a peer chose can look like another."""
-        pairs = [
-            ("principal", _quoted(self.principal)),
-            ("mechanism", self.mechanism.value),
-            ("method", _quoted(self.method)),
-            ("status", self.status.name),
-            ("seconds", f"{self.seconds:.6f}"),
-            ("protection", self.protection.name),
-            ("channel_bound", "yes" if self.channel_bound else "no"),
-            ("delegated", "yes" if self.delegated else "no"),
-        ]
-        if self.impersonated_as is not None:
-            pairs.append(("impersonated_as", _quoted(self.impersonated_as)))
-        if self.session_id:
-            pairs.append(("session", _quoted(self.session_id)))
-        if self.reason:
-            pairs.append(("reason", _quoted(self.reason)))
-        return " ".join(f"{key}={value}" for key, value in pairs)
-
 
 _Queue = SimpleQueue[AuditRecord | None]
 """What a thread has to write; after None it ends."""
@@ -163,7 +104,7 @@ class Audit:
             AuditRecord(
                 time=self._clock(),
                 session_id=caller.session_id,
-                principal=caller.principal[:_MAX_CHARACTERS],
+                principal=caller.principal[:MAX_CHARACTERS],
                 mechanism=caller.mechanism,
                 protection=context.protection,
                 channel_bound=caller.channel_bound,
@@ -172,7 +113,7 @@ class Audit:
                 method=context.method,
                 status=status,
                 seconds=context.age(),
-                reason=reason[:_MAX_CHARACTERS],
+                reason=reason[:MAX_CHARACTERS],
             )
         )
 
@@ -265,13 +206,3 @@ def _write_log(record: AuditRecord) -> None:
 
 def _level(status: StatusCode) -> int:
     return logging.WARNING if status in _REFUSALS else logging.INFO
-
-
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./@:+$-]+", re.ASCII)
-
-
-def _quoted(text: str) -> str:
-    """Return a text as it is, or as JSON's ASCII if that could mean something else."""
-    if _PLAIN.fullmatch(text):
-        return text
-    return json.dumps(text).replace("\x7f", r"\u007f")

@@ -114,7 +114,8 @@ class Keytab:
             towards which the KDC lets this one act for its callers (constrained
             delegation, S4U2Proxy).  A caller that allows delegation and sends no
             ticket of its own along then has a credential for these.  The server logs
-            in with the keytab for that, so it must serve under one principal.
+            in with the keytab for that, so it must serve under one principal, with
+            which one can log in (Active Directory: its account's userPrincipalName).
 
     Raises:
         ValueError: `delegate_to` is a text in place of a tuple.

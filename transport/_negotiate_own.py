@@ -84,7 +84,8 @@ class OwnTickets:
     def _renew(self) -> None:
         keytab = Keytab(self._path, self._principal)
         try:
-            cache = log_in(keytab, forwardable=True)
+            # Under the very name that callers' tickets are for.
+            cache = log_in(keytab, forwardable=True, renamed=False)
             credential = self._acquire(cache)
         except (gssapi.raw.GSSError, krb5.Krb5Error) as error:
             self._renew_at = self._clock() + _RETRY_SECONDS

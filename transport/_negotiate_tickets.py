@@ -117,10 +117,18 @@ def _cache_at(path: str | PathLike[str]) -> str:
     return text if colon and kind.isupper() else f"FILE:{text}"
 
 
-def log_in(credentials: Password | Keytab, *, forwardable: bool) -> MemoryCache:
+def log_in(
+    credentials: Password | Keytab, *, forwardable: bool, renamed: bool = True
+) -> MemoryCache:
     """Get initial tickets into a cache in memory, as kinit does into a file.
 
     Not by `gss_acquire_cred_with_password`: it cannot ask for forwardable tickets.
+
+    Args:
+        credentials: Whom to log in.
+        forwardable: Ask for tickets that can be delegated.
+        renamed: Take tickets for another name of the same account; Active Directory
+            gives them for the account's own.
     """
     principal = credentials.principal
     if principal is None:
@@ -133,7 +141,7 @@ def log_in(credentials: Password | Keytab, *, forwardable: bool) -> MemoryCache:
     context = krb5.init_context()
     client = krb5.parse_name_flags(context, principal.encode())
     options = krb5.get_init_creds_opt_alloc(context)
-    krb5.get_init_creds_opt_set_canonicalize(options, True)
+    krb5.get_init_creds_opt_set_canonicalize(options, renamed)
     krb5.get_init_creds_opt_set_forwardable(options, forwardable)
     if isinstance(credentials, Password):
         tickets = krb5.get_init_creds_password(

@@ -46,10 +46,10 @@ class _Logins:
         self.go_on.set()
         monkeypatch.setattr(_negotiate_own, "log_in", self._record)
 
-    def _record(self, credentials: Keytab, *, forwardable: bool) -> "MemoryCache":
+    def _record(self, credentials: Keytab, **options: bool) -> "MemoryCache":
         self.begun.set()
         assert self.go_on.wait(30)
-        made = self._log_in(credentials, forwardable=forwardable)
+        made = self._log_in(credentials, **options)
         self._caches.append(b"MEMORY:" + (made[1].name or b""))
         return made
 
