@@ -44,15 +44,22 @@ from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
 from ._delegated import delegated_credential
 from ._impersonation import Impersonation
+from ._items import raised
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._mapping import AuthToLocal, DomainNames, MappingError, NameMapping, UserTable
 from ._metadata import Metadata, MetadataInput
-from ._methods import UnaryMethod
+from ._methods import (
+    BidirectionalMethod,
+    ClientStreamMethod,
+    ServerStreamMethod,
+    UnaryMethod,
+)
 from ._rules import Rules
 from ._rules_file import RulesError
 from ._server import Server
 from ._status import StatusCode
+from ._streams import BidirectionalStream, ServerStream
 from .errors import DeadlineExceeded, ImpersonationError, RpcError, SchemaError
 
 __all__ = [
@@ -62,11 +69,14 @@ __all__ = [
     "AuthenticationFailed",
     "AuthorizationRequest",
     "Authorizer",
+    "BidirectionalMethod",
+    "BidirectionalStream",
     "BlockingChannel",
     "CallContext",
     "Channel",
     "ChannelBinding",
     "ClientCredentials",
+    "ClientStreamMethod",
     "ClientTls",
     "ConnectFailed",
     "DeadlineExceeded",
@@ -97,6 +107,8 @@ __all__ = [
     "SecurityPolicy",
     "Server",
     "ServerCredentials",
+    "ServerStream",
+    "ServerStreamMethod",
     "ServerTls",
     "StatusCode",
     "TicketCache",
@@ -113,5 +125,6 @@ __all__ = [
     "current_caller",
     "delegated_credential",
     "method",
+    "raised",
     "service",
 ]
