@@ -39,7 +39,8 @@ from signetrpc.transport import (
 from ._audit import AuditRecord
 from ._authorization import AuthorizationRequest, Authorizer, anyone, authenticated
 from ._blocking import BlockingChannel, connect_blocking
-from ._client import Channel, connect, connect_with
+from ._channel import Channel
+from ._client import connect, connect_with
 from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
 from ._delegated import delegated_credential

@@ -20,7 +20,8 @@ from signetrpc.transport import (
 )
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES
-from ._client import DEFAULT_TIMEOUT, Channel, connect
+from ._channel import DEFAULT_TIMEOUT, Channel
+from ._client import connect
 from ._delegated import default_credentials
 from ._metadata import MetadataInput
 from ._methods import UnaryMethod

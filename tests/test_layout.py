@@ -41,6 +41,8 @@ SHELLS = (
     "transport/_impersonate_windows.py",
     "transport/testing.py",
     "rpc/_client.py",
+    "rpc/_channel.py",
+    "rpc/_audit.py",
     "rpc/_server.py",
     "rpc/_blocking.py",
     "rpc/_workers.py",

@@ -1,6 +1,12 @@
 """Who may call what by rules; docs/authorization.md says it to people."""
 
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signetrpc.rpc import AuthorizationRequest
 from signetrpc.rpc._authorization import decide
@@ -224,6 +230,58 @@ def test_a_rule_that_denies_may_be_about_nobody_else() -> None:
     assert let_in(rules, *EVERYBODY) == [ALICE, NAMESAKE, CERTIFICATE]
 
 
+# Whatever the file.
+
+_PATTERNS = ("*", "a.B/*", "a.B/c", "a.B/d", "a.C/*", "a.C/c")
+_CONDITIONS: dict[str, Callable[[AuthorizationRequest], bool]] = {
+    "": lambda asked: True,
+    'mechanisms = ["kerberos"]': lambda asked: asked.caller is ALICE,
+    'principals = ["alice@EVIL.COM"]': lambda asked: False,
+}
+_Written = tuple[str, str, str]
+
+
+def _fits(rule: _Written, asked: AuthorizationRequest) -> bool:
+    _, pattern, condition = rule
+    name = f"{asked.service}/{asked.method}"
+    return fnmatchcase(name, pattern) and _CONDITIONS[condition](asked)
+
+
+@given(
+    written=st.lists(
+        st.tuples(
+            st.sampled_from(["allow", "deny"]),
+            st.sampled_from(_PATTERNS),
+            st.sampled_from([*_CONDITIONS]),
+        ),
+        max_size=5,
+    ),
+    default=st.sampled_from(["allow", "deny"]),
+    name=st.sampled_from(["a.B/c", "a.B/d", "a.B/e", "a.C/c", "a.D/c"]),
+    caller=st.sampled_from([ALICE, CORP_ALICE]),
+)
+def test_a_decision_is_what_the_document_says(
+    written: list[_Written], default: str, name: str, caller: Identity
+) -> None:
+    rules = Rules.parse(
+        f'default = "{default}"\n'
+        + "".join(
+            f'[[rule]]\n{verb} = ["{pattern}"]\n{condition}\n'
+            for verb, pattern, condition in written
+        )
+    )
+    asked = request(caller, name)
+    fitting = [rule[0] for rule in written if _fits(rule, asked)]
+    named = any(
+        verb == "allow" and fnmatchcase(name, pattern) for verb, pattern, _ in written
+    )
+    expected = "deny" not in fitting and (
+        "allow" in fitting or (default == "allow" and not named)
+    )
+    assert rules(asked) is expected
+    assert bool(rules.refusal(asked)) is not expected
+
+
 # Why not.
 
 
@@ -257,6 +315,15 @@ def test_a_rule_that_denies_may_be_about_nobody_else() -> None:
         (deny(), request(), "r.toml, line 3 denies it"),
         (deny('sids = ["S-1-1-0"]'), request(sids("S-1-1-0")), "line 3 denies it"),
         (deny('groups = ["a"]'), request(user=user("a")), "line 3 denies it"),
+        (
+            Rules.parse(
+                '[[rule]]\ndeny = ["*"]\nmechanisms = ["tls"]\n'
+                '[[rule]]\ndeny = ["*"]\nmechanisms = ["kerberos"]',
+                "r.toml",
+            ),
+            request(),
+            "r.toml, line 5 denies it",
+        ),
         (
             deny('sids = ["S-1-1-0"]\ngroups = ["a"]'),
             request(),
@@ -320,5 +387,10 @@ def test_patterns_that_are_not_served(pattern: str, hint: str) -> None:
     )
 
 
-def test_rules_say_where_they_are_from() -> None:
+def test_rules_say_where_they_are_from(tmp_path: Path) -> None:
     assert repr(allow()) == "<Rules of r.toml>"
+    path = tmp_path / "mine.toml"
+    path.write_text('[[rule]]\nallow = ["*"]\nprincipals = ["älli@R"]\n', "utf-8")
+    rules = Rules.from_toml(path)
+    assert rules.source == str(path)
+    assert let_in(rules, ALICE) == []

@@ -1,8 +1,12 @@
 """What a file of rules may say, and that everything else is told by line and key."""
 
+import json
 from pathlib import Path
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signetrpc.rpc._rules import Rules
 from signetrpc.rpc._rules_file import Rule, RulesError, read_rules
@@ -252,6 +256,58 @@ def test_nobody_anonymous_is_somebody(key: str) -> None:
 def test_patterns_that_are_none(pattern: str) -> None:
     with pytest.raises(RulesError, match="rule 1, allow"):
         read_rules(f'[[rule]]\nallow = ["{pattern}"]', "x")
+
+
+_TEXTS = st.sampled_from(
+    ["*", "a.B/c", "kerberos", "ntlm", "R", "a@R", "seal", "", "x"]
+)
+_VALUES = st.recursive(
+    st.one_of(_TEXTS, st.booleans(), st.integers(-9, 9)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["mechanism", "name", "x"]), inner, max_size=2),
+    ),
+    max_leaves=4,
+)
+_KEYS = st.sampled_from(
+    "allow deny mechanisms realms principals sids groups protection x".split()
+)
+
+
+def _toml(value: object) -> str:
+    match value:
+        case list():
+            items = ",\n".join(map(_toml, cast("list[object]", value)))
+            return f"[\n{items}\n]" if items else "[]"
+        case dict():
+            table = cast("dict[str, object]", value)
+            pairs = (f"{key} = {_flat(each)}" for key, each in table.items())
+            return f"{{ {', '.join(pairs)} }}"
+        case _:
+            return json.dumps(value)
+
+
+def _flat(value: object) -> str:
+    return _toml(value).replace("\n", "")  # no text here has a line end
+
+
+@given(st.lists(st.dictionaries(_KEYS, _VALUES, max_size=4), max_size=3))
+def test_whatever_is_written_gives_rules_or_a_line(
+    written: list[dict[str, object]],
+) -> None:
+    text, lines = "", dict[str, int]()
+    for position, rule in enumerate(written, 1):
+        lines[f"rule {position}"] = text.count("\n") + 1
+        text += "[[rule]]\n"
+        for key, value in rule.items():
+            lines[f"rule {position}, {key}"] = text.count("\n") + 1
+            text += f"{key} = {_toml(value)}\n"
+    try:
+        file = read_rules(text, "x")
+    except RulesError as error:
+        assert error.line == lines[error.key]
+    else:
+        assert len(file.rules) == len(written)
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
