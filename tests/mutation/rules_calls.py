@@ -12,17 +12,17 @@ _CLIENT = "rpc/test_client_connection_hostile.py::test_"
 RULES: Final = (
     edit(
         "A call below the level its method declares",
-        "rpc._server_connection:ServerConnection._receive_call",
+        "rpc._server_connection:ServerConnection._judge",
         f"{_SERVER}a_call_below_its_methods_level_does_not_run",
         "if level < declared:",
         "if False:",
     ),
     edit(
         "A part or cancellation below the level of its call",
-        "rpc._server_connection:ServerConnection._receive",
+        "rpc._server_connection:ServerConnection._receive_of_call",
         f"{_SERVER}an_item_below_its_calls_level_is_fatal",
-        "elif level < call.level:",
-        "elif False:",
+        "if level < call.level:",
+        "if False:",
     ),
     edit(
         "A reply or status below the level of its call",
