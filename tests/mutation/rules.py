@@ -6,6 +6,7 @@ python -m tests.mutation.rules        prints the document's table
 from typing import Final
 
 from tests.mutation import (
+    rules_authorization,
     rules_calls,
     rules_door,
     rules_handshakes,
@@ -21,6 +22,7 @@ RULES: Final = (
     *rules_door.RULES,
     *rules_proofs.RULES,
     *rules_identity.RULES,
+    *rules_authorization.RULES,
     *rules_handshakes.RULES,
     *rules_sessions.RULES,
     *rules_calls.RULES,
