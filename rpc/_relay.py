@@ -286,7 +286,9 @@ class RelayLink(Connection):
         if self._ended is not None or not self._last_id:
             return
         self.send_piece(bytes(raw), level, size)
-        if not self.has_room:
+        # Not as soon as the socket is full: a worker that writes does not read, its
+        # words wait for the client's credit, and that is not read while it is held.
+        if self._window.left <= 0:
             self._owner.hold(self.room)
 
     def forget(self, call: RunningCall) -> None:
