@@ -24,7 +24,8 @@ __all__ = ["call", "calling_as"]
 @cache
 def _methods(service: type) -> Mapping[str, UnaryMethod[Any, Any]]:
     handlers = service_definition(service).handlers.values()
-    return {handler.method.name: handler.method for handler in handlers}
+    methods = [handler.method for handler in handlers]
+    return {each.name: each for each in methods if isinstance(each, UnaryMethod)}
 
 
 async def call(
@@ -37,7 +38,7 @@ async def call(
     metadata: MetadataInput | None = None,
     **arguments: object,
 ) -> Any:
-    """Call a method of a service.
+    """Call a unary method of a service.
 
     Args:
         channel: The way to the server.
