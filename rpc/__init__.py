@@ -46,6 +46,7 @@ from ._decorators import method, service
 from ._delegated import delegated_credential
 from ._impersonation import Impersonation
 from ._items import raised
+from ._keepalive import KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._mapping import AuthToLocal, DomainNames, MappingError, NameMapping, UserTable
@@ -89,6 +90,7 @@ __all__ = [
     "Impersonation",
     "ImpersonationError",
     "ImpersonationLevel",
+    "KeepalivePolicy",
     "Keytab",
     "LinuxImpersonation",
     "LocalUser",

@@ -13,8 +13,8 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 
 from ._assembly import Assemblies, check_size
-from ._connection import Connection
 from ._context import CallContext
+from ._exchange import Exchange
 from ._messages import (
     PART_BYTES,
     encode_metadata,
@@ -41,18 +41,23 @@ _ENDED: Final = {code: partial(_ended_with, code) for code in StatusCode}
 _log: Final = logging.getLogger("signetrpc.rpc")
 
 
-class AnsweringConnection(Connection):
+class AnsweringConnection(Exchange):
     """A connection with its running calls; what starts them is the subclass's."""
 
     _peer_role = "client"
 
     def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
-        super().__init__(loop, link, window=serving.window)
+        super().__init__(loop, link, window=serving.window, keepalive=serving.keepalive)
         self._serving = serving
         self._calls: dict[int, RunningCall] = {}
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
         )
+
+    @property
+    def busy(self) -> bool:
+        """True while calls are under way."""
+        return bool(self._calls)
 
     # Answering.
 

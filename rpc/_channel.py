@@ -22,6 +22,7 @@ from signetrpc.transport._loops import Loop
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
 from ._backoff import Backoff
 from ._client_connection import ClientConnection
+from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._messages import encode_metadata
 from ._metadata import MetadataInput, metadata
 from ._methods import (
@@ -75,11 +76,13 @@ class Channel:
         *,
         default_timeout: float = DEFAULT_TIMEOUT,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     ) -> None:
         self._connector = connector
         self._loop = loop
         self._default_timeout = default_timeout
         self._max_body_bytes = max_body_bytes
+        self._keepalive = keepalive
         self._buffers = Buffers()
         self._connection: ClientConnection | None = None
         self._attempt: _Attempt | None = None
@@ -325,6 +328,7 @@ class Channel:
             link,
             max_body_bytes=self._max_body_bytes,
             buffers=self._buffers,
+            keepalive=self._keepalive,
         )
         connection.start()
         former, self._connection = self._connection, connection

@@ -18,6 +18,7 @@ from signetrpc.transport._loops import open_loop
 from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._delegated import default_credentials
+from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 
 __all__ = ["connect", "connect_with"]
 
@@ -35,6 +36,7 @@ async def connect(
     tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
 ) -> AsyncGenerator[Channel]:
     r"""Connect to a server and give the channel.
 
@@ -54,6 +56,7 @@ async def connect(
         tls: Run over TLS, with the proof bound to it.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest arguments to send and reply to take.
+        keepalive: When to ask whether the server is still there.
 
     Raises:
         ConnectFailed: Nobody answered.
@@ -71,7 +74,10 @@ async def connect(
         tls=tls,
     )
     async with connect_with(
-        connector, default_timeout=default_timeout, max_body_bytes=max_body_bytes
+        connector,
+        default_timeout=default_timeout,
+        max_body_bytes=max_body_bytes,
+        keepalive=keepalive,
     ) as channel:
         yield channel
 
@@ -82,6 +88,7 @@ async def connect_with(
     *,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
 ) -> AsyncGenerator[Channel]:
     """Connect by any connector and give the channel; see `connect`."""
     async with open_loop() as loop:
@@ -90,6 +97,7 @@ async def connect_with(
             loop,
             default_timeout=default_timeout,
             max_body_bytes=max_body_bytes,
+            keepalive=keepalive,
         )
         try:
             await channel.open()

@@ -23,8 +23,9 @@ from signetrpc.transport._loops import Loop, Waiter
 
 from ._assembly import Assemblies, Buffers
 from ._codec import Body
-from ._connection import Connection
+from ._exchange import Exchange
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
+from ._keepalive import KeepalivePolicy
 from ._messages import (
     PART_BYTES,
     Credit,
@@ -89,20 +90,31 @@ def _given(outcome: object) -> Exception:
     return RpcError(StatusCode.CANCELLED, "answered before all of it was sent")
 
 
-class ClientConnection(Connection):
+class ClientConnection(Exchange):
     """A connection with calls under way."""
 
     _peer_role = "server"
 
     def __init__(
-        self, loop: Loop, link: Link, *, max_body_bytes: int, buffers: Buffers
+        self,
+        loop: Loop,
+        link: Link,
+        *,
+        max_body_bytes: int,
+        buffers: Buffers,
+        keepalive: KeepalivePolicy | None = None,
     ) -> None:
-        super().__init__(loop, link)
+        super().__init__(loop, link, keepalive=keepalive)
         self._calls: dict[int, _PendingCall | StreamCall] = {}
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
         self._waiting_for_room = 0
+
+    @property
+    def busy(self) -> bool:
+        """True while calls are under way."""
+        return bool(self._calls)
 
     def start(self) -> None:
         """Begin to receive, and see to the end."""

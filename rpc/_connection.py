@@ -8,7 +8,7 @@ one record and one write; alone, a message goes at once.
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import Final
 
 import anyio
 
@@ -24,15 +24,7 @@ from signetrpc.transport._loops import Loop, Timer, Waiter
 from signetrpc.transport._session import SessionState
 
 from ._deadline import Deadlines
-from ._flow import CONNECTION_WINDOW, ReceiveWindow, SendWindow
-from ._messages import (
-    Credit,
-    Message,
-    Ping,
-    decode_message,
-    encode_credit,
-    encode_pong,
-)
+from ._messages import Message, decode_message
 
 __all__ = ["Connection"]
 
@@ -49,9 +41,7 @@ class Connection(ABC):
     (`_expire`).
     """
 
-    def __init__(
-        self, loop: Loop, link: Link, *, window: int = CONNECTION_WINDOW
-    ) -> None:
+    def __init__(self, loop: Loop, link: Link) -> None:
         self.loop = self._loop = loop
         self._pipe = link.pipe
         self._session = link.session
@@ -68,15 +58,8 @@ class Connection(ABC):
         self._ending = False
         self._waiting: Waiter[None] | None = None
         self._closed: anyio.Event | None = None
-        self._window = SendWindow(window)
-        self._arriving = ReceiveWindow(window)
-        self._senders: list[Waiter[None]] = []
-        self._drainer = False
 
     # What subclasses define.
-
-    _peer_role: ClassVar[str]
-    """The word for the peer in errors."""
 
     @abstractmethod
     def _receive(
@@ -182,82 +165,6 @@ class Connection(ABC):
         if not self._draining:
             self._pipe.resume_receiving()
 
-    # Bodies.
-
-    @property
-    def has_room(self) -> bool:
-        """True while pieces of bodies may be sent."""
-        return self._window.left > 0 and not self._pipe.congested
-
-    async def room(self) -> None:
-        """Wait until there is room, or the connection has ended."""
-        while not self.has_room and self._ended is None:
-            await self.waiter_for_room()
-
-    def waiter_for_room(self) -> Waiter[None]:
-        """Return what is woken when they may again, or the connection has ended."""
-        waiter: Waiter[None] = self._loop.waiter()
-        self._senders.append(waiter)
-        if self._pipe.congested and not self._drainer:
-            self._drainer = True
-            self._loop.spawn(self._wake_when_drained())
-        return waiter
-
-    async def _wake_when_drained(self) -> None:
-        try:
-            await self._pipe.drain()
-        except TransportError:
-            pass  # the connection ends, and wakes them too
-        finally:
-            self._drainer = False
-        self._wake_senders()
-
-    def _wake_senders(self) -> None:
-        # In the order in which they came; who finds no room again goes to the end.
-        waiting, self._senders = self._senders, []
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def send_piece(self, message: bytes, level: Protection, size: int) -> None:
-        """Send a message that counts as so many bytes."""
-        self._window.left -= size
-        self._send(message, level)
-        self._flush_soon()
-
-    def _arrived(self, size: int) -> None:
-        """Count bytes of bodies that have come, and give the room back at once.
-
-        What waits for a handler or a caller counts against its own call's window, so
-        that whoever does not take it stops nobody else.
-
-        Raises:
-            RemoteProtocolError: The peer had no credit for them.
-        """
-        self._arriving.arrived(size)
-        credit = self._arriving.released(size)
-        if credit:
-            self._send(encode_credit(0, credit), self.established.minimum)
-            self._flush_soon()
-
-    def _receive_control(self, message: Message) -> None:
-        """Handle what concerns the connection as a whole.
-
-        Raises:
-            RemoteProtocolError: It is nothing that this end gets.
-        """
-        match message:
-            case Credit(id=0, size=size):
-                self._window.grant(size)
-                self._wake_senders()
-            case Ping(number=number):
-                self._send(encode_pong(number), self.established.minimum)
-                self._flush_soon()
-            case _:
-                raise RemoteProtocolError(
-                    f"{type(message).__name__} from a {self._peer_role}"
-                )
-
     # Sending.
 
     def _send(self, message: bytes, level: Protection) -> None:
@@ -337,7 +244,6 @@ class Connection(ABC):
             self._timer.cancel()
             self._timer = None
         self._lost(error)
-        self._wake_senders()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

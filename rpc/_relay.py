@@ -25,8 +25,8 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 
 from ._answering import AnsweringConnection
-from ._connection import Connection
 from ._crossing import Crossing, counted
+from ._exchange import Exchange
 from ._flow import LINK_WINDOW
 from ._messages import (
     Call,
@@ -207,7 +207,7 @@ class Relay:
                 link.forward(part, level, size)
 
 
-class RelayLink(Connection):
+class RelayLink(Exchange):
     """The service's end of the socket over which one connection's calls run."""
 
     _peer_role = "worker"
@@ -229,7 +229,7 @@ class RelayLink(Connection):
             worker: Who is at the other end.
             until: When who the caller is on this machine has to be asked again.
         """
-        super().__init__(loop, link, window=LINK_WINDOW)
+        super().__init__(loop, link, window=LINK_WINDOW, keepalive=None)
         self._owner = owner
         self._worker = worker
         self._until = until

@@ -29,6 +29,7 @@ from ._authorization import Authorizer, anyone, authenticated
 from ._decorators import service_definition
 from ._handlers import Handler
 from ._impersonation import Impersonation
+from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._rules import Rules
@@ -60,6 +61,7 @@ class Server:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         max_calls: int = 1024,
         max_threads: int = 40,
+        keepalive: KeepalivePolicy = SERVER_KEEPALIVE,
         impersonate: LinuxImpersonation | None = None,
         authorize: Authorizer | None = None,
         local_users: LocalUsers | None = None,
@@ -77,6 +79,7 @@ class Server:
             max_body_bytes: The longest arguments to take and reply to send.
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
+            keepalive: When to ask whether a client is still there.
             impersonate: Run handlers as their callers, in processes of these. None:
                 handlers run as the server itself.
             authorize: Who may call what; see `Rules`. None: everybody who is
@@ -101,6 +104,7 @@ class Server:
         self._max_body_bytes = max_body_bytes
         self._max_calls = max_calls
         self._max_threads = max_threads
+        self._keepalive = keepalive
         self._impersonate = impersonate
         self._authorize = authorize
         self._on_audit = audit
@@ -219,6 +223,7 @@ class Server:
                 authorize=self._authorize or authenticated,
                 audit=audit,
                 workers=workers,
+                keepalive=self._keepalive,
             )
 
             lookups = StepThreads(_LOOKUPS)

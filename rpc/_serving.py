@@ -18,6 +18,7 @@ from ._crossing import Crossing
 from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
+from ._keepalive import KeepalivePolicy
 from ._outbox import Outbox
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Serving:
     audit: Audit | None = None
     workers: "Workers | None" = None
     window: int = CONNECTION_WINDOW
+    keepalive: KeepalivePolicy | None = None
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )

@@ -41,6 +41,7 @@ PUBLIC: dict[str, set[str]] = {
         "Impersonation",
         "ImpersonationError",
         "ImpersonationLevel",
+        "KeepalivePolicy",
         "Keytab",
         "LinuxImpersonation",
         "LocalUser",

@@ -1,0 +1,196 @@
+"""What an open connection carries besides calls: room for bodies, and signs of life."""
+
+from typing import ClassVar
+
+from signetrpc.transport import (
+    ConnectionClosed,
+    Protection,
+    RemoteProtocolError,
+    TransportError,
+)
+from signetrpc.transport._driver import Link
+from signetrpc.transport._loops import Loop, Timer, Waiter
+
+from ._connection import Connection
+from ._flow import CONNECTION_WINDOW, ReceiveWindow, SendWindow
+from ._keepalive import DEFAULT_KEEPALIVE, Beat, Keepalive, KeepalivePolicy, PingGuard
+from ._messages import (
+    Credit,
+    Message,
+    Ping,
+    Pong,
+    encode_credit,
+    encode_ping,
+    encode_pong,
+)
+
+__all__ = ["Exchange"]
+
+
+
+class Exchange(Connection):
+    """A connection with its windows and its keepalive."""
+
+    _peer_role: ClassVar[str]
+    """The word for the peer in errors."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        link: Link,
+        *,
+        window: int = CONNECTION_WINDOW,
+        keepalive: KeepalivePolicy | None = DEFAULT_KEEPALIVE,
+    ) -> None:
+        """Take an open session.
+
+        Args:
+            loop: Runs what it needs.
+            link: The session.
+            window: What each direction may have on its way, in bytes of bodies.
+            keepalive: When to ask whether the peer is there; None for never, where
+                the system tells when it is not.
+        """
+        super().__init__(loop, link)
+        self._window = SendWindow(window)
+        self._arriving = ReceiveWindow(window)
+        self._senders: list[Waiter[None]] = []
+        self._drainer = False
+        self._asks = keepalive is not None
+        self._keepalive = Keepalive(keepalive or DEFAULT_KEEPALIVE, loop.time())
+        self._guard = PingGuard(keepalive or DEFAULT_KEEPALIVE)
+        self._beating: Timer | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True while calls are under way."""
+        return False
+
+    def start(self) -> None:
+        """Begin to receive, and to listen for signs of life."""
+        super().start()
+        if self._asks and self._ended is None:
+            self._next_beat()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the pipe."""
+        self._keepalive.heard(self._loop.time())
+        super().data_received(data)
+
+    # Life.
+
+    def _next_beat(self) -> None:
+        self._beating = self._loop.call_at(self._keepalive.next_timeout(), self._beat)
+
+    def _beat(self) -> None:
+        self._beating = None
+        if self._ended is not None:
+            return
+        now = self._loop.time()
+        if self._draining and not self._pipe.congested:
+            self._keepalive.heard(now)  # held back by this end, it cannot be heard
+        match self._keepalive.beat(now, calls=self.busy):
+            case Beat.PING:
+                self._ping()
+            case Beat.GIVE_UP:
+                text = f"the {self._peer_role} gives no sign of life"
+                self._end(ConnectionClosed(text, clean=False))
+                return
+            case Beat.NOTHING:
+                pass
+        self._next_beat()
+
+    def _ping(self) -> None:
+        self._send(encode_ping(self._keepalive.number), self.established.minimum)
+        self._flush()
+
+    def _ponged(self) -> None:
+        """Take note of an answer to a PING."""
+
+    def _end(self, error: TransportError) -> None:
+        super()._end(error)
+        if self._ended is not None:
+            if self._beating is not None:
+                self._beating.cancel()
+                self._beating = None
+            self._wake_senders()
+
+    # Bodies.
+
+    @property
+    def has_room(self) -> bool:
+        """True while pieces of bodies may be sent."""
+        return self._window.left > 0 and not self._pipe.congested
+
+    async def room(self) -> None:
+        """Wait until there is room, or the connection has ended."""
+        while not self.has_room and self._ended is None:
+            await self.waiter_for_room()
+
+    def waiter_for_room(self) -> Waiter[None]:
+        """Return what is woken when they may again, or the connection has ended."""
+        waiter: Waiter[None] = self._loop.waiter()
+        self._senders.append(waiter)
+        if self._pipe.congested and not self._drainer:
+            self._drainer = True
+            self._loop.spawn(self._wake_when_drained())
+        return waiter
+
+    async def _wake_when_drained(self) -> None:
+        try:
+            await self._pipe.drain()
+        except TransportError:
+            pass  # the connection ends, and wakes them too
+        finally:
+            self._drainer = False
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        # In the order in which they came; who finds no room again goes to the end.
+        waiting, self._senders = self._senders, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def send_piece(self, message: bytes, level: Protection, size: int) -> None:
+        """Send a message that counts as so many bytes."""
+        self._window.left -= size
+        self._send(message, level)
+        self._flush_soon()
+
+    def _arrived(self, size: int) -> None:
+        """Count bytes of bodies that have come, and give the room back at once.
+
+        What waits for a handler or a caller counts against its own call's window, so
+        that whoever does not take it stops nobody else.
+
+        Raises:
+            RemoteProtocolError: The peer had no credit for them.
+        """
+        self._arriving.arrived(size)
+        credit = self._arriving.released(size)
+        if credit:
+            self._send(encode_credit(0, credit), self.established.minimum)
+            self._flush_soon()
+
+    def _receive_control(self, message: Message) -> None:
+        """Handle what concerns the connection as a whole.
+
+        Raises:
+            RemoteProtocolError: It is nothing that this end gets.
+        """
+        match message:
+            case Credit(id=0, size=size):
+                self._window.grant(size)
+                self._wake_senders()
+            case Ping(number=number):
+                self._guard.arrived(self._loop.time())
+                self._send(encode_pong(number), self.established.minimum)
+                self._flush_soon()
+            case Pong(number=number):
+                self._keepalive.answered(number)
+                self._ponged()
+            case _:
+                raise RemoteProtocolError(
+                    f"{type(message).__name__} from a {self._peer_role}"
+                )
