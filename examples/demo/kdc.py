@@ -74,16 +74,18 @@ class Kdc:
             "PATH": _PATH,
             "KRB5_CONFIG": str(folder / "krb5.conf"),
             "KRB5_KDC_PROFILE": str(folder / "kdc.conf"),
+            # Nobody is signed in: there is no such file.
             "KRB5CCNAME": f"FILE:{folder / 'tickets'}",
             "KRB5RCACHEDIR": str(folder),
         }
+        self._passwords: dict[str, str] = {}
         master = secrets.token_urlsafe(16)
         self._run("kdb5_util", "create", "-s", typed=f"{master}\n{master}\n")
 
     def keytab(self, service: str) -> Path:
         """Add a service such as `host/localhost` and return a file with its keys."""
         self.add_service(service)
-        path = self._folder / "service.keytab"
+        path = self._folder / f"{service.replace('/', '-')}.keytab"
         self._kadmin(f"ktadd -k {path} {service}@{REALM}")
         return path
 
@@ -91,11 +93,22 @@ class Kdc:
         """Add a service that clients get tickets for."""
         self._kadmin(f"addprinc -randkey {service}@{REALM}")
 
-    def sign_in(self, user: str) -> None:
-        """Add a user and fetch their tickets, as a login would."""
-        password = secrets.token_urlsafe(16)
-        self._kadmin(f"addprinc {user}@{REALM}", typed=f"{password}\n{password}\n")
-        self._run("kinit", f"{user}@{REALM}", typed=f"{password}\n")
+    def sign_in(self, user: str, *, forwardable: bool = False) -> dict[str, str]:
+        """Fetch a user's tickets, as a login would; the user is added first.
+
+        Returns:
+            An environment for a process of that user's.
+        """
+        principal = f"{user}@{REALM}"
+        if user not in self._passwords:
+            password = self._passwords[user] = secrets.token_urlsafe(16)
+            self._kadmin(f"addprinc {principal}", typed=f"{password}\n{password}\n")
+        kind = "forwardable" if forwardable else "plain"
+        cache = f"FILE:{self._folder}/tickets-{user}-{kind}"
+        option = "-f" if forwardable else "-F"
+        password = self._passwords[user]
+        self._run("kinit", option, "-c", cache, principal, typed=f"{password}\n")
+        return self.environment | {"KRB5CCNAME": cache}
 
     def start(self) -> subprocess.Popen[str]:
         """Start the KDC and return when it answers."""

@@ -26,11 +26,12 @@ def wait_for_line(process: subprocess.Popen[str], text: str = "") -> str:
         watchdog.cancel()
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    """End a process and wait until it has ended."""
+def stop(process: subprocess.Popen[str]) -> str:
+    """End a process, wait until it has ended and return what it printed last."""
     process.terminate()
     try:
-        process.communicate(timeout=SECONDS)
+        printed, _ = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
+        printed, _ = process.communicate()
+    return printed

@@ -50,10 +50,10 @@ def over_kerberos(folder: Path) -> None:
     with running_kdc(folder) as kdc:
         keytab = kdc.keytab(SERVICE)
         kdc.add_service("host/other")
-        kdc.sign_in("alice")
+        alice = kdc.sign_in("alice")
         print(f"KDC      MIT krb5kdc in {folder}; alice is signed in")
         with server(folder, kdc.environment, "--keytab", str(keytab)) as address:
-            call(address, kdc.environment, "--service-principal", SERVICE)
+            call(address, alice, "--service-principal", SERVICE)
 
 
 @contextmanager

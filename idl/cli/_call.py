@@ -10,6 +10,7 @@ import anyio
 import typer
 
 from signetrpc.rpc import (
+    ImpersonationLevel,
     Password,
     Protection,
     RpcError,
@@ -26,7 +27,7 @@ from ._exits import ExitCode, fail, printable, status_exit
 from ._interfaces import load_definition
 from ._tls_files import CertificateFile, KeyFile, client_tls
 
-__all__ = ["Level", "call"]
+__all__ = ["Allowed", "Level", "call"]
 
 
 _NO_USER = (
@@ -46,6 +47,19 @@ class Level(StrEnum):
     def protection(self) -> Protection:
         """The level itself."""
         return Protection[self.name]
+
+
+class Allowed(StrEnum):
+    """What a server may do with an identity, by the names of the command line."""
+
+    IDENTIFY = "identify"
+    IMPERSONATE = "impersonate"
+    DELEGATE = "delegate"
+
+    @property
+    def level(self) -> ImpersonationLevel:
+        """The level itself."""
+        return ImpersonationLevel[self.name]
 
 
 def call(
@@ -112,6 +126,19 @@ def call(
             help="Refuse NTLM, and so a server that does not prove itself.",
         ),
     ] = False,
+    impersonation: Annotated[
+        Allowed | None,
+        typer.Option(
+            help="What the server may do with your identity. Default: impersonate."
+        ),
+    ] = None,
+    delegate: Annotated[
+        bool,
+        typer.Option(
+            "--delegate",
+            help="Let the server call others as you: --impersonation delegate.",
+        ),
+    ] = False,
     tls: Annotated[
         bool,
         typer.Option(
@@ -142,6 +169,9 @@ def call(
     """
     definition = load_definition(interface)
     handler = _handler(definition, method)
+    unary = handler.method
+    if not isinstance(unary, UnaryMethod):
+        fail(f"{method} has a stream, which this command cannot send or show")
     prepared = parse_arguments(arguments or [], handler, definition.schema)
     pairs = parse_metadata(metadata or [])
     try:
@@ -152,6 +182,7 @@ def call(
         "tls": client_tls(tls, tls_ca, tls_server_name, tls_certificate, tls_key),
         "credentials": _credentials(user, password_file),
         "service_principal": service_principal,
+        "impersonation": _allowed(impersonation, delegate).level,
     }
     if kerberos_only:
         channel["policy"] = SecurityPolicy.kerberos_only()
@@ -161,7 +192,7 @@ def call(
         "protection": None if protection is None else protection.protection,
     }
     try:
-        result = anyio.run(_call, target, channel, handler.method, prepared, options)
+        result = anyio.run(_call, target, channel, unary, prepared, options)
     except RpcError as error:
         typer.echo(printable(str(error)), err=True)
         raise typer.Exit(status_exit(error.status)) from None
@@ -174,6 +205,14 @@ def call(
             code=ExitCode.NO_CONNECTION,
         )
     typer.echo(printed_result(result))
+
+
+def _allowed(impersonation: Allowed | None, delegate: bool) -> Allowed:
+    if not delegate:
+        return impersonation or Allowed.IMPERSONATE
+    if impersonation not in (None, Allowed.DELEGATE):
+        fail(f"--delegate and --impersonation {impersonation} are not the same")
+    return Allowed.DELEGATE
 
 
 async def _call(

@@ -14,6 +14,7 @@ import typer
 from signetrpc.rpc import (
     AccountFile,
     ChannelBinding,
+    ImpersonationError,
     Keytab,
     SchemaError,
     SecurityPolicy,
@@ -23,6 +24,7 @@ from signetrpc.rpc import (
 )
 from signetrpc.transport.errors import TransportError
 
+from ._callers import caller_options, runs_as
 from ._exits import ExitCode, fail
 from ._interfaces import load_class, load_definition
 from ._tls_files import CertificateFile, KeyFile, check_file, server_tls
@@ -89,6 +91,32 @@ def serve(
         ChannelBinding,
         typer.Option(help="Whether a caller's proof must be bound to the TLS channel."),
     ] = ChannelBinding.WHEN_SUPPORTED,
+    impersonate: Annotated[
+        bool,
+        typer.Option(
+            "--impersonate",
+            help="Run handlers as their callers' local users, in processes of theirs.",
+        ),
+    ] = False,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Which local user a caller is; TOML. Without it: what krb5.conf says "
+            "with Kerberos, what winbind says with NTLM.",
+        ),
+    ] = None,
+    authorize: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Who may call what; TOML. Without it: everybody who authenticated.",
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append a line of JSON for each call."),
+    ] = None,
     backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
 ) -> None:
     """Serve one or more service classes until interrupted.
@@ -96,26 +124,32 @@ def serve(
     Callers have to authenticate: by Kerberos against a keytab, by NTLM against an
     account file or the domain.
     """
-    names = [load_definition(target).name for target in targets]
+    definitions = [load_definition(target) for target in targets]
     classes = [load_class(target) for target in targets]
     accept = _accepted(ntlm_accounts, winbind, keytab, service_principal)
     tls = server_tls(tls_certificate, tls_key, tls_client_ca)
     if tls is None and channel_binding is ChannelBinding.ALWAYS:
         fail("--channel-binding always needs --tls-certificate")
     _check_backend(backend)
+    started = runs_as(definitions, impersonate=impersonate)
+    options = caller_options(
+        definitions, accept, impersonate, users=users, authorize=authorize, audit=audit
+    )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         policy = SecurityPolicy(channel_binding=channel_binding)
-        server = Server(classes, accept=accept, policy=policy, tls=tls)
+        server = Server(classes, accept=accept, policy=policy, tls=tls, **options)
     except SchemaError as error:
         fail(error.message, hint=error.hint)
+    except ImpersonationError as error:
+        fail(str(error), code=ExitCode.FAILED)
     except Exception as error:
         fail(f"a service cannot be made: {type(error).__name__}: {error}")
-    options: dict[str, Any] = {"backend": backend.value}
+    loop: dict[str, Any] = {"backend": backend.value}
     if backend is Backend.UVLOOP:
-        options = {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
+        loop = {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
     try:
-        anyio.run(_serve, server, listen, ", ".join(names), **options)
+        anyio.run(_serve, server, listen, started, **loop)
     except ValueError as error:
         fail(str(error), hint="like 127.0.0.1:7420 or unix:///run/bank.sock")
     except ssl.SSLError as error:
@@ -125,16 +159,20 @@ def serve(
             hint="each file is PEM, and the key is that of the first certificate",
             code=ExitCode.FAILED,
         )
+    except ImpersonationError as error:
+        fail(str(error), code=ExitCode.FAILED)
     except (OSError, TransportError) as error:
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
 
-async def _serve(server: Server, listen: str, names: str) -> None:
+async def _serve(server: Server, listen: str, started: str) -> None:
     try:
         async with anyio.create_task_group() as group:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 address = await group.start(server.serve, listen)
+                names = ", ".join(server.service_names)
                 typer.echo(f"serving {names} at {address}", err=True)
+                typer.echo(started, err=True)
                 async for _ in signals:
                     break
             # Stopping takes as long as a handler in a thread does, which nobody can

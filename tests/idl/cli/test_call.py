@@ -1,6 +1,7 @@
 """`signet call` against a server in another process."""
 
 import getpass
+import json
 from collections.abc import Generator
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from signetrpc.idl.cli._call import Level
 from signetrpc.rpc import Protection
 from tests.idl.cli.conftest import Signet
+from tests.support.kdc import SERVICE, Kdc
+from tests.support.parts import Part, require
 
 INTERFACE = ("--interface", "bank:Accounts")
 ALICE = ("--user", r"CORP\alice", "--password-file", "password.txt")
@@ -75,6 +78,67 @@ def test_no_ntlm_where_it_is_not_wanted(signet: Signet, address: str) -> None:
     assert signet(*command, *ALICE) == 0
     assert signet(*command, *ALICE, "--kerberos-only") == 3
     assert "error: 'CORP\\\\alice' names no Kerberos realm" in signet.errors
+
+
+LEVELS = """
+from signetrpc.rpc import current_caller, method, service
+
+
+@service("test.Levels")
+class Levels:
+    @method
+    def allowed(self) -> list[str]:
+        caller = current_caller()
+        held = caller.delegated
+        return [caller.impersonation.name, "" if held is None else held.kind.value]
+"""
+ALLOWED = ("test.Levels/allowed", "--interface", "levels:Levels")
+
+
+def test_what_the_server_may_do_with_an_identity(signet: Signet) -> None:
+    (signet.folder / "levels.py").write_text(LEVELS)
+    options = ("--listen", "127.0.0.1:0", "--ntlm-accounts", "accounts.txt")
+    with signet.beside("serve", "levels:Levels", *options) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[-1]
+        for more, name in (
+            ([], "IMPERSONATE"),
+            (["--impersonation", "identify"], "IDENTIFY"),
+            (["--impersonation", "impersonate"], "IMPERSONATE"),
+            (["--impersonation", "delegate"], "DELEGATE"),
+            (["--delegate"], "DELEGATE"),
+            (["--delegate", "--impersonation", "delegate"], "DELEGATE"),
+        ):
+            assert signet("call", address, *ALLOWED, *ALICE, *more) == 0
+            # By NTLM there is nothing to delegate.
+            assert json.loads(signet.output) == [name, ""]
+
+
+def test_a_ticket_goes_along(
+    signet: Signet, kdc: Kdc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(Part.GSSAPI)
+    (signet.folder / "levels.py").write_text(LEVELS)
+    for name, value in kdc.variables().items():
+        monkeypatch.setenv(name, value)
+    options = ("--listen", "127.0.0.1:0", "--keytab", str(kdc.keytab_file))
+    with signet.beside("serve", "levels:Levels", *options) as process:
+        assert process.stderr is not None
+        port = process.stderr.readline().rpartition(":")[2].strip()
+        tickets = kdc.kinit("alice", forwardable=True)
+        monkeypatch.setenv("KRB5CCNAME", f"FILE:{tickets}")
+        call = (f"localhost:{port}", *ALLOWED, "--service-principal", SERVICE)
+        assert signet("call", *call, "--delegate") == 0
+        assert json.loads(signet.output) == ["DELEGATE", "forwarded"]
+        assert signet("call", *call) == 0
+        assert json.loads(signet.output) == ["IMPERSONATE", ""]
+
+
+def test_two_levels_at_once(signet: Signet) -> None:
+    given = ("--delegate", "--impersonation", "identify")
+    context = ("bank.Accounts/context", *INTERFACE, *ALICE)
+    assert signet("call", "127.0.0.1:1", *context, *given) == 2
+    assert "--delegate and --impersonation identify are not the same" in signet.errors
 
 
 def test_nobody_there(signet: Signet) -> None:

@@ -1,5 +1,6 @@
 """`signet serve`, in a process of its own, and what it refuses."""
 
+import os
 import signal
 import subprocess
 from importlib.util import find_spec
@@ -31,7 +32,10 @@ def test_serves_until_told_to_stop(signet: Signet, backend: str) -> None:
         assert (code, signet.output) == (0, '"42 of CORP\\\\alice"\n')
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == (
+            f"handlers run as this process (uid {os.getuid()}); --impersonate runs "
+            "them as their callers\n"
+        )
 
 
 STUCK = """
@@ -62,6 +66,7 @@ def test_a_second_signal_does_not_wait_for_a_handler(
             *("--user", r"CORP\alice", "--password-file", "password.txt"),
         )
         with signet.beside(*call):
+            assert process.stderr.readline().startswith("handlers run as this process")
             assert process.stderr.readline() == "waiting\n"
             for _ in range(300):  # the first may still be on its way
                 process.send_signal(number)
