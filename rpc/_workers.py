@@ -67,6 +67,7 @@ class Worker:
 
     Attributes:
         calls: Under way in it.
+        opening: Links to it that are being made, each for calls to come.
         running: False once it is ending.
         dismissed: True once its end was asked for.
     """
@@ -75,6 +76,7 @@ class Worker:
         self.user = user
         self.key = key
         self.calls = 0
+        self.opening = 0
         self.running = False
         self.dismissed = False
         self.number = 0
@@ -99,8 +101,13 @@ class Worker:
     def leave(self) -> None:
         """Count a call out."""
         self.calls -= 1
-        if not self.calls:
+        if not self.busy:
             self._workers.idle(self)
+
+    @property
+    def busy(self) -> bool:
+        """True if there are calls, or will be at once: it must not end."""
+        return self.calls + self.opening > 0
 
     def kill(self) -> None:
         """End it now: it is not to be trusted with anything more."""
@@ -155,10 +162,16 @@ class Workers:
             worker = Worker(self, user, key)
             self._workers[key] = worker
             self._loop.spawn(self._start(worker, caller.delegated))
-        await worker.ready.wait()
-        if worker.failure is not None:
-            raise worker.failure
-        return worker, await self._link(worker, caller), until
+        worker.opening += 1
+        try:
+            await worker.ready.wait()
+            if worker.failure is not None:
+                raise worker.failure
+            return worker, await self._link(worker, caller), until
+        finally:
+            worker.opening -= 1
+            if not worker.busy:
+                self.idle(worker)
 
     async def _find(self, caller: Identity) -> LocalUser:
         try:
@@ -176,19 +189,17 @@ class Workers:
             ) from error
 
     def _make_room(self) -> None:
-        if len(self._by_number) < self.config.max_workers:
+        workers = self._workers.values()
+        count = len(self._by_number) + sum(not each.number for each in workers)
+        if count < self.config.max_workers:
             return
-        idle = [each for each in self._workers.values() if each.running]
-        idle = sorted(
-            (each for each in idle if not each.calls), key=lambda each: each.idle_since
-        )
+        idle = [each for each in workers if each.running and not each.busy]
         if not idle:
             raise RpcError(
                 StatusCode.RESOURCE_EXHAUSTED,
-                f"{len(self._by_number)} processes run for callers, limit "
-                f"{self.config.max_workers}",
+                f"{count} processes run for callers, limit {self.config.max_workers}",
             )
-        self._end(idle[0])
+        self._end(min(idle, key=lambda each: each.idle_since))
 
     async def _start(
         self, worker: Worker, credential: DelegatedCredential | None
@@ -333,7 +344,7 @@ class Workers:
 
     def _look(self, worker: Worker) -> None:
         worker.watched = False
-        if not worker.running or worker.calls:
+        if not worker.running or worker.busy:
             return
         if self._loop.time() < worker.idle_since + self.config.idle_seconds:
             worker.watched = True
