@@ -112,6 +112,7 @@ class Hop:
 _METHODS: Mapping[str, UnaryMethod[Any, Any]] = {
     handler.method.name: handler.method
     for handler in service_definition(Hop).handlers.values()
+    if isinstance(handler.method, UnaryMethod)
 }
 
 

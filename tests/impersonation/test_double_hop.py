@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from signetrpc.rpc import Channel, RpcError, StatusCode, TicketCache
+from signetrpc.rpc import Channel, RpcError, StatusCode, TicketCache, UnaryMethod
 from signetrpc.rpc._decorators import service_definition
 from tests.e2e.hops import Stop, hopping
 from tests.e2e.processes import ServerProcess as PlainServer
@@ -54,10 +54,8 @@ class World:
 
 
 async def _call(channel: Channel, name: str, **arguments: Any) -> Any:
-    wanted = {
-        handler.method.name: handler.method
-        for handler in service_definition(Purse).handlers.values()
-    }[name]
+    wanted = service_definition(Purse).handlers[f"impersonation.Purse/{name}"].method
+    assert isinstance(wanted, UnaryMethod)
     return await channel.unary(wanted, wanted.arguments(**arguments))
 
 
