@@ -62,7 +62,13 @@ from ._rules_file import RulesError
 from ._server import Server
 from ._status import StatusCode
 from ._streams import BidirectionalStream, ServerStream
-from .errors import DeadlineExceeded, ImpersonationError, RpcError, SchemaError
+from .errors import (
+    DeadlineExceeded,
+    ImpersonationError,
+    NotCarriedOut,
+    RpcError,
+    SchemaError,
+)
 
 __all__ = [
     "AccountFile",
@@ -100,6 +106,7 @@ __all__ = [
     "Metadata",
     "MetadataInput",
     "NameMapping",
+    "NotCarriedOut",
     "NotImpersonated",
     "Password",
     "Protection",

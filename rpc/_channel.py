@@ -35,7 +35,7 @@ from ._methods import (
 from ._status import StatusCode
 from ._stream_call import StreamCall
 from ._streams import BidirectionalStream, ItemSource, ServerStream, one_reply
-from .errors import DeadlineExceeded, RpcError
+from .errors import DeadlineExceeded, NotCarriedOut, RpcError
 
 __all__ = ["DEFAULT_TIMEOUT", "Channel"]
 
@@ -140,17 +140,23 @@ class Channel:
             level = protection
         if not seconds > 0:
             raise DeadlineExceeded
-        connection = self._connection
-        if connection is None or not connection.usable:
-            start = self._loop.time()
-            connection = await self._reconnect(seconds)
-            seconds -= self._loop.time() - start
-        try:
-            return await connection.call(
-                method.wire_name, level, body, seconds, pairs, method.decode_result
-            )
-        except (InsufficientProtection, FrameTooLarge) as error:
-            raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+        ends = self._loop.time() + seconds
+        while True:
+            connection = self._connection
+            if connection is None or not connection.usable:
+                connection = await self._reconnect(seconds)
+                seconds = ends - self._loop.time()
+            try:
+                return await connection.call(
+                    method.wire_name, level, body, seconds, pairs, method.decode_result
+                )
+            except (InsufficientProtection, FrameTooLarge) as error:
+                raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+            except NotCarriedOut:
+                # Nothing of it has run, so it is made again where there is a server.
+                seconds = ends - self._loop.time()
+                if not seconds > 0:
+                    raise DeadlineExceeded from None
 
     async def client_stream(
         self,

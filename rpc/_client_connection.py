@@ -43,7 +43,7 @@ from ._messages import (
 from ._outbox import Outbox
 from ._status import StatusCode
 from ._stream_call import StreamCall, error_of
-from .errors import DeadlineExceeded, RpcError
+from .errors import DeadlineExceeded, NotCarriedOut, RpcError
 
 __all__ = ["ClientConnection"]
 
@@ -308,7 +308,9 @@ class ClientConnection(Exchange):
                 self._arrived(len(chunk))
             case Credit() if message.id:
                 pass
-            case GoAway():
+            case GoAway(last_id=last_id):
+                for call_id in [each for each in self._calls if each > last_id]:
+                    self._take(call_id).end(NotCarriedOut())
                 self.retire()
                 return
             case _:

@@ -27,7 +27,6 @@ from ._messages import (
 __all__ = ["Exchange"]
 
 
-
 class Exchange(Connection):
     """A connection with its windows and its keepalive."""
 
@@ -99,6 +98,11 @@ class Exchange(Connection):
             case Beat.NOTHING:
                 pass
         self._next_beat()
+
+    def _ask(self) -> None:
+        """Send a PING now, whose answer comes to `_ponged`."""
+        self._keepalive.ask(self._loop.time())
+        self._ping()
 
     def _ping(self) -> None:
         self._send(encode_ping(self._keepalive.number), self.established.minimum)

@@ -110,9 +110,13 @@ class Keepalive:
         if not calls and not self._policy.without_calls:
             self._heard_at = now  # nobody waits for this peer
             return Beat.NOTHING
-        self._asked_at = now
-        self.number = (self.number + 1) & 0xFFFFFFFF
+        self.ask(now)
         return Beat.PING
+
+    def ask(self, now: float) -> None:
+        """Note that a PING with the next number is sent."""
+        self._asked_at = now
+        self.number += 1
 
     def answered(self, number: int) -> None:
         """Note a PONG.

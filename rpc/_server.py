@@ -33,7 +33,7 @@ from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._rules import Rules
-from ._server_connection import ServerConnection
+from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
 from ._template import check_platform, make_setup, packed
 from ._workers import Workers
@@ -45,6 +45,29 @@ _log: Final = logging.getLogger("signetrpc.rpc")
 _DEFAULT_POLICY: Final = SecurityPolicy()
 _LOOKUPS: Final = 16
 _LOOKUP_SECONDS: Final = 10.0
+
+
+class _Run:
+    """One listener's connections, while they are served."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.connections: set[ServerConnection] = set()
+        self.over = anyio.Event()
+        self._listener = listener
+        self._grace: float | None = None
+
+    def enter(self, connection: ServerConnection) -> None:
+        """Count a connection in; one that comes while all go is sent away."""
+        self.connections.add(connection)
+        if self._grace is not None:
+            connection.retire(self._grace)
+
+    def drain(self, grace: float) -> None:
+        """Let nobody in any more, and send away who is there."""
+        self._grace = grace
+        self._listener.close()
+        for connection in list(self.connections):
+            connection.retire(grace)
 
 
 class Server:
@@ -108,6 +131,7 @@ class Server:
         self._impersonate = impersonate
         self._authorize = authorize
         self._on_audit = audit
+        self._runs: set[_Run] = set()
         self._names: list[str] = []
         self._impersonated: list[object] = []
         if impersonate is not None:
@@ -209,6 +233,7 @@ class Server:
         Raises:
             ImpersonationError: Handlers cannot run as their callers here.
         """
+        run = _Run(listener)
         async with (
             self._audit() as audit,  # which the last of the calls still need
             open_loop() as loop,
@@ -225,7 +250,6 @@ class Server:
                 workers=workers,
                 keepalive=self._keepalive,
             )
-
             lookups = StepThreads(_LOOKUPS)
 
             async def handle(link: Link) -> None:
@@ -233,13 +257,35 @@ class Server:
                 connection = ServerConnection(loop, link, serving, user)
                 try:
                     connection.start()
+                    run.enter(connection)
                     reason = await connection.wait_ended()
                     _log.debug("connection of %s: %s", link.session.peer, reason)
                 finally:
+                    run.connections.discard(connection)
                     await connection.aclose()
 
             task_status.started(str(listener.address))
-            await listener.serve_links(loop, handle)
+            self._runs.add(run)
+            try:
+                await listener.serve_links(loop, handle)
+            finally:
+                self._runs.discard(run)
+                run.over.set()
+
+    async def drain(self, grace: float = DRAIN_SECONDS) -> None:
+        """Stop: take no new connection, tell clients to go, let their calls finish.
+
+        `serve` returns when all are over.  Cancelling this changes nothing of that.
+
+        Args:
+            grace: Seconds after which calls that are not over are cut off, with status
+                UNAVAILABLE.
+        """
+        runs = list(self._runs)
+        for run in runs:
+            run.drain(grace)
+        for run in runs:
+            await run.over.wait()
 
     @asynccontextmanager
     async def _audit(self) -> AsyncGenerator[Audit]:

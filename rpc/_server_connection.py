@@ -83,6 +83,8 @@ class ServerConnection(AnsweringConnection):
             self._relay = Relay(loop, self, self._peer, serving)
         self._runner = Runner(loop, serving, self, copy_context())
         self._retiring = False
+        self._drained_at = 0.0
+        self._last_taken: int | None = None
         self._lifetime: Timer | None = None
         if link.ends_at is not None:
             self._lifetime = loop.call_at(link.ends_at, self.retire)
@@ -167,6 +169,8 @@ class ServerConnection(AnsweringConnection):
         if call_id <= self._last_id:
             raise RemoteProtocolError(f"call {call_id} after call {self._last_id}")
         self._last_id = call_id
+        if self._last_taken is not None:
+            return  # the client knows that it is not carried out
         try:
             pairs = () if message.metadata is None else metadata(message.metadata)
         except ValueError as error:
@@ -295,20 +299,44 @@ class ServerConnection(AnsweringConnection):
         if self._session.exhausted:
             self.retire()
 
-    def retire(self) -> None:
-        """Tell the client to go elsewhere; close when it has, or after a while.
+    def retire(self, grace: float = DRAIN_SECONDS) -> None:
+        """Tell the client to go elsewhere; close when its calls are over.
 
-        Called at the end of the caller's identity or of the session's keys.
+        In two steps, because calls may be on their way that the client made before it
+        knew: those are still taken, until its answer to a PING shows that it knows.
+        Then it learns which call was the last.
+
+        Args:
+            grace: Seconds after which what is not over is cut off.
         """
         if self._retiring or self._ended is not None:
             return
         self._retiring = True
         if self._lifetime is not None:
             self._lifetime.cancel()
-        self._send(encode_go_away(DRAIN_SECONDS), self.established.minimum)
-        when = self._loop.time() + DRAIN_SECONDS
-        self._lifetime = self._loop.call_at(when, self._drained)
-        self._flush_soon()
+        self._drained_at = self._loop.time() + grace
+        self._lifetime = self._loop.call_at(self._drained_at, self._drained)
+        self._send(encode_go_away(grace), self.established.minimum)
+        self._ask()
+
+    def _ponged(self) -> None:
+        if self._retiring and self._last_taken is None:
+            self._last_taken = self._last_id
+            grace = max(0.0, self._drained_at - self._loop.time())
+            message = encode_go_away(grace, self._last_id)
+            self._send(message, self.established.minimum)
+            self._flush_soon()
+            self._end_if_drained()
+
+    def _finish(self, call: RunningCall, status: StatusCode, reason: str = "") -> None:
+        super()._finish(call, status, reason)
+        if self._last_taken is not None and not self._calls:
+            # After the answer that is being made of it.
+            self._loop.call_soon(self._end_if_drained)
+
+    def _end_if_drained(self) -> None:
+        if self._last_taken is not None and not self._calls and not self._ended:
+            self._end(ConnectionClosed("all calls are over", clean=True))
 
     def _drained(self) -> None:
         cause = "its lifetime is over, and the time to finish calls too"

@@ -3,6 +3,7 @@
     Exception
       RpcError(status, message, trailers)  a call ended with another status than OK
         DeadlineExceeded                   ... its time ran out; also a TimeoutError
+        NotCarriedOut                      ... the server went before it took the call
       SchemaError(message, hint)           an interface is wrong: fix the code
       ImpersonationError                   handlers cannot run as their callers here
 
@@ -18,6 +19,7 @@ from ._status import StatusCode
 __all__ = [
     "DeadlineExceeded",
     "ImpersonationError",
+    "NotCarriedOut",
     "RpcError",
     "SchemaError",
     "rpc_error",
@@ -91,6 +93,19 @@ class DeadlineExceeded(RpcError, TimeoutError):
     ) -> None:
         """Make an error with status DEADLINE_EXCEEDED."""
         super().__init__(StatusCode.DEADLINE_EXCEEDED, message, trailers=trailers)
+
+
+class NotCarriedOut(RpcError):
+    """The server went away before it took the call: nothing of it has run.
+
+    A call of one request is then made again by itself, on another connection.
+    """
+
+    def __init__(
+        self, message: str = "the server goes, and did not take the call"
+    ) -> None:
+        """Make an error with status UNAVAILABLE."""
+        super().__init__(StatusCode.UNAVAILABLE, message)
 
 
 class SchemaError(Exception):

@@ -51,6 +51,7 @@ PUBLIC: dict[str, set[str]] = {
         "Metadata",
         "MetadataInput",
         "NameMapping",
+        "NotCarriedOut",
         "NotImpersonated",
         "Password",
         "Protection",
@@ -85,6 +86,7 @@ PUBLIC: dict[str, set[str]] = {
     "signetrpc.rpc.errors": {
         "DeadlineExceeded",
         "ImpersonationError",
+        "NotCarriedOut",
         "RpcError",
         "SchemaError",
         "rpc_error",

@@ -9,7 +9,9 @@ from signetrpc.rpc import (
 )
 from signetrpc.rpc._messages import (
     GoAway,
+    Ping,
     encode_cancel,
+    encode_pong,
 )
 from signetrpc.transport import ConnectionClosed
 from tests.support.desk import answers, call, desk, ended_by, reply, status, until
@@ -191,22 +193,59 @@ async def test_a_pipe_that_breaks_while_congested_ends_the_connection() -> None:
 # The end of a lifetime.
 
 
+GOING = [GoAway(30_000, 0xFFFFFFFF), Ping(1)]
+
+
 async def test_at_the_end_of_its_lifetime_a_client_is_told_to_go() -> None:
     async with desk(ends_at=1005.0) as (served, connection, far, loop):
         far.say(call(1, "wait", {"text": "a"}))
         await settle()
         loop.advance(5)
         await settle()
-        assert far.heard() == [GoAway(30_000, 0xFFFFFFFF)]
+        assert far.heard() == GOING
+        # It made this before it knew.
+        far.say(call(2, "inline", {"text": "b"}))
+        await settle()
+        assert far.heard() == [reply(2, "B")]
+        loop.advance(10)
+        far.say(encode_pong(1))
+        await settle()
+        assert far.heard() == [GoAway(20_000, 2)]
+        # And this it should not have made.
+        far.say(call(3, "inline", {"text": "c"}))
+        await settle()
+        assert served.started == ["a", "b"] and connection.ended is None
         served.go.set()
         await settle()
         assert far.heard() == [reply(1, "a")]
+        error = ended_by(connection)
+        assert isinstance(error, ConnectionClosed) and error.clean
+        assert loop.armed == []
+
+
+async def test_a_client_that_does_not_go_is_cut_off() -> None:
+    async with desk(ends_at=1005.0) as (_, connection, far, loop):
+        far.say(call(1, "wait", {"text": "a"}))
+        await settle()
+        loop.advance(5)
+        await settle()
+        assert far.heard() == GOING
         connection.retire()
         assert loop.armed == [1035.0]
         loop.advance(30)
         error = ended_by(connection)
         assert isinstance(error, ConnectionClosed) and error.clean
         assert far.heard() == [] and loop.armed == []
+
+
+async def test_an_idle_client_is_left_when_it_knows() -> None:
+    async with desk() as (_, connection, far, _):
+        connection.retire(5.0)
+        assert far.heard() == [GoAway(5_000, 0xFFFFFFFF), Ping(1)]
+        assert connection.ended is None
+        far.say(encode_pong(1))
+        assert far.heard() == [GoAway(5_000, 0)]
+        assert isinstance(ended_by(connection), ConnectionClosed)
 
 
 async def test_a_client_that_goes_needs_no_second_word() -> None:
@@ -226,4 +265,4 @@ async def test_a_session_whose_keys_are_used_up_is_left(
         monkeypatch.setattr(type(connection._session), "exhausted", True)  # pyright: ignore[reportPrivateUsage]
         far.say(call(1, "inline", {"text": "a"}))
         await settle()
-        assert far.heard() == [reply(1, "A"), GoAway(30_000, 0xFFFFFFFF)]
+        assert far.heard() == [reply(1, "A"), *GOING]
