@@ -6,6 +6,7 @@ No handler may ever be anybody but its caller, and nothing may stay behind.
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Final
 
 import anyio
@@ -93,7 +94,7 @@ async def one_call(channel: Channel, person: Person, chance: random.Random) -> s
     )[0]
     try:
         with anyio.move_on_after(given_up) as scope:
-            found = await call(
+            found: Seen = await call(
                 channel, Crowd, style, timeout=timeout, wanted=wanted, end=end
             )
             assert found == wanted
@@ -109,7 +110,7 @@ async def one_call(channel: Channel, person: Person, chance: random.Random) -> s
             assert (end, error.status) == (End.REFUSE, StatusCode.NOT_FOUND)
             assert error.message == f"refused by {person.uid}"
             assert error.trailers == (("refused-by", person.name),)
-        return end
+        return str(end)
     return "cancelled" if scope.cancelled_caught else "answered"
 
 
@@ -180,3 +181,64 @@ async def test_many_calls_of_many_users(
     _, forking_then, memory_then = await left_alone(server)
     assert forking_then <= forking
     assert memory_then - memory < 32 * MEBIBYTE
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["root", "plain"])
+async def test_a_process_does_not_end_while_its_caller_comes(
+    people: People, mismatches: None, anyio_backend: str, *, plain: bool
+) -> None:
+    with ServerProcess(
+        services=["tests.impersonation.crowd:Crowd"],
+        flavour=anyio_backend,
+        plain=plain,
+        accounts=str(people.accounts),
+        impersonation={"idle_seconds": 1e-9},
+    ) as server:
+        chance = random.Random(7420)
+        for person in CROWD_OF[:20]:
+            for _ in range(2):
+                ends = await visit(server, person, 2, chance)
+                assert sum(ends.values()) == 2
+
+
+async def test_more_callers_than_there_may_be_processes(
+    people: People, mismatches: None, anyio_backend: str
+) -> None:
+    most = 10
+    pids: list[int] = []
+    running: set[int] = set()
+    refused: list[Channel] = []
+    enough = anyio.Event()
+
+    async def hold(channel: Channel) -> None:
+        try:
+            pids.append(await call(channel, Crowd, "hold"))
+        except RpcError as error:
+            assert error.status is StatusCode.RESOURCE_EXHAUSTED
+            assert error.message == f"{most} processes run for callers, limit {most}"
+            refused.append(channel)
+            if len(refused) == len(CROWD_OF) - most:
+                enough.set()
+
+    with ServerProcess(
+        services=["tests.impersonation.crowd:Crowd"],
+        flavour=anyio_backend,
+        accounts=str(people.accounts),
+        impersonation={"max_workers": most},
+    ) as server:
+        (template,) = children_of(server.pid)
+        async with AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(calling_as(each, server.address))
+                for each in CROWD_OF
+            ]
+            async with anyio.create_task_group() as group:
+                for channel in channels:
+                    group.start_soon(hold, channel)
+                await enough.wait()
+                for channel in channels:
+                    if channel not in refused:
+                        await call(channel, Crowd, "let_go")
+                running.update(children_of(template))
+    assert len(pids) == most
+    assert {*pids} == running
