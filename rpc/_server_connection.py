@@ -299,7 +299,7 @@ class ServerConnection(AnsweringConnection):
         if self._session.exhausted:
             self.retire()
 
-    def retire(self, grace: float = DRAIN_SECONDS) -> None:
+    def retire(self, grace: float | None = None) -> None:
         """Tell the client to go elsewhere; close when its calls are over.
 
         In two steps, because calls may be on their way that the client made before it
@@ -307,8 +307,9 @@ class ServerConnection(AnsweringConnection):
         Then it learns which call was the last.
 
         Args:
-            grace: Seconds after which what is not over is cut off.
+            grace: Seconds after which what is not over is cut off; None for the usual.
         """
+        grace = DRAIN_SECONDS if grace is None else grace
         if self._retiring or self._ended is not None:
             return
         self._retiring = True
