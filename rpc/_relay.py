@@ -97,8 +97,8 @@ class Relay:
         )
         link = self._link
         if link is not None and link.usable:
-            link.begin(call)
-            link.forward(raw, call.level)
+            if link.begin(call):
+                link.forward(raw, call.level)
             return
         if self._refusal is not None:
             until, error, reason = self._refusal
@@ -190,9 +190,8 @@ class Relay:
         waiting, self._waiting = self._waiting, {}
         for each in waiting.values():
             call, message = each.call, each.message
-            link.begin(call)
-            if call.link is None:
-                continue  # refused
+            if not link.begin(call):
+                continue
             raw = encode_call(
                 call.id,
                 call.endpoint.handler.method.wire_name,
@@ -266,18 +265,22 @@ class RelayLink(Exchange):
             and self._loop.time() < self._until
         )
 
-    def begin(self, call: RunningCall) -> None:
-        """Note that the messages of a call will pass here, or refuse it."""
+    def begin(self, call: RunningCall) -> bool:
+        """Note that the messages of a call will pass here; False if it is refused."""
+        if self._ended is not None:  # by what came with the handshake
+            self._owner.fail(call, _gone())
+            return False
         if not self._worker.enter():
             text = f"{self._worker.calls} calls under way as this caller"
             error = RpcError(
                 StatusCode.RESOURCE_EXHAUSTED, f"{text}, that is the limit"
             )
             self._owner.fail(call, error)
-            return
+            return False
         call.link = self
         self._passed[call.id] = call
         self._last_id = call.id
+        return True
 
     def forward(
         self, raw: bytes | memoryview, level: Protection, size: int = 0
@@ -348,5 +351,9 @@ class RelayLink(Exchange):
     def _lost(self, error: TransportError) -> None:
         del error  # the worker's words, or its silence
         for call in list(self._passed.values()):
-            text = "the process that ran the call has ended"
-            self._owner.fail(call, RpcError(StatusCode.UNAVAILABLE, text))
+            self._owner.fail(call, _gone())
+
+
+def _gone() -> RpcError:
+    text = "the process that ran the call has ended"
+    return RpcError(StatusCode.UNAVAILABLE, text)
