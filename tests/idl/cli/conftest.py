@@ -54,7 +54,7 @@ class NoService:
 """
 
 
-_RUN = "from signetrpc.idl.cli import main; main()"
+RUN = "from signetrpc.idl.cli import main; main()"
 
 
 class Signet:
@@ -78,7 +78,7 @@ class Signet:
     def beside(self, *arguments: str) -> Generator[subprocess.Popen[str]]:
         """Run a command in a process of its own, as long as the context lasts."""
         process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, *arguments],
+            [sys.executable, "-c", RUN, *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
