@@ -21,6 +21,8 @@ class LinuxImpersonation:
         lowest_gid: Users in a group below are refused; 0 is always.
         max_workers: Processes at once. With all busy, a further caller's call fails
             with RESOURCE_EXHAUSTED.
+        max_user_workers: Of those, processes of one user, who has several if sessions
+            bring delegated credentials.
         max_memory_bytes: Private memory of one process.
         max_calls: Calls under way in one process; one more fails the same way.
         idle_seconds: A process without calls ends after this time.
@@ -37,6 +39,7 @@ class LinuxImpersonation:
     lowest_uid: int = 1000
     lowest_gid: int = 100
     max_workers: int = 64
+    max_user_workers: int = 16
     max_memory_bytes: int = 1024 * 1024 * 1024
     max_calls: int = 1024
     idle_seconds: float = 60.0
@@ -47,6 +50,7 @@ class LinuxImpersonation:
     def __post_init__(self) -> None:
         for name in (
             "max_workers",
+            "max_user_workers",
             "max_memory_bytes",
             "max_calls",
             "idle_seconds",

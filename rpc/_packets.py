@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+from array import array
 from typing import Final
 
 import anyio
@@ -13,6 +14,7 @@ from ._worker_messages import MAX_PACKET_BYTES
 __all__ = ["Packets", "packet_pair"]
 
 _MOST_FILES: Final = 4
+_FILES_TYPE: Final = "i"
 
 
 class Packets:
@@ -21,9 +23,18 @@ class Packets:
     Who only sends may do so from anywhere: it never waits.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, files: bool = True) -> None:
+        """Take a socket.
+
+        Args:
+            sock: One of a pair.
+            files: False to get packets without descriptors alone.  One that has some
+                is not whole then, and the kernel closes them unseen.
+        """
         sock.setblocking(False)
         self._socket = sock
+        most = _MOST_FILES * array(_FILES_TYPE).itemsize
+        self._files_bytes = socket.CMSG_LEN(most) if files else 0
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -72,11 +83,18 @@ class Packets:
             BlockingIOError: There is none yet.
         """
         try:
-            data, files, flags, _ = socket.recv_fds(
-                self._socket, MAX_PACKET_BYTES, _MOST_FILES, socket.MSG_CMSG_CLOEXEC
+            # Not socket.recv_fds, which forgets the flags it is given.
+            data, more, flags, _ = self._socket.recvmsg(
+                MAX_PACKET_BYTES, self._files_bytes, socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionError:
             return b"", []
+        files = array(_FILES_TYPE)
+        for level, kind, content in more:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                files.frombytes(
+                    content[: len(content) // files.itemsize * files.itemsize]
+                )
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             for each in files:
                 os.close(each)
@@ -89,6 +107,9 @@ class Packets:
 
 
 def packet_pair() -> tuple[Packets, socket.socket]:
-    """Return this process's end, and the other's, to be given away and closed."""
+    """Return this process's end, and the other's, to be given away and closed.
+
+    Whoever gets the other end may send no descriptors.
+    """
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Packets(near), far
+    return Packets(near, files=False), far

@@ -8,6 +8,7 @@ the service, which authenticated the caller, judged the call and says who it is.
 
 import gc
 import os
+import select
 import signal
 import socket
 import traceback
@@ -22,6 +23,7 @@ from signetrpc.transport import (
     Channel,
     DelegatedCredential,
     Identity,
+    LocalUser,
     Protection,
     TransportError,
     open_channel,
@@ -43,10 +45,13 @@ from ._worker_identity import become
 from ._worker_log import send_log
 from ._worker_messages import (
     LINK_POLICY,
+    Begin,
     Fork,
+    NewLink,
     Refused,
     Running,
     Setup,
+    ToWorker,
     encode,
     read_to_worker,
 )
@@ -61,7 +66,8 @@ class _Work:
     """What a worker is to do."""
 
     setup: Setup
-    fork: Fork
+    user: LocalUser
+    credential: DelegatedCredential | None
     services: Sequence[object]
     control: Packets
 
@@ -82,9 +88,16 @@ def run_worker(
     try:
         _forget_template(control.fileno())
         become(fork.user, parent=os.getppid(), max_memory_bytes=setup.max_memory_bytes)
-        _set_environment(fork)
+        credential = _begin(packets).credential
+        _set_environment(fork, credential)
         send_log(packets, setup.log_level)
-        work = _Work(setup=setup, fork=fork, services=services, control=packets)
+        work = _Work(
+            setup=setup,
+            user=fork.user,
+            credential=credential,
+            services=services,
+            control=packets,
+        )
         uvloop = {"use_uvloop": True} if setup.backend == "uvloop" else {}
         backend = "trio" if setup.backend == "trio" else "asyncio"
         anyio.run(_serve, work, backend=backend, backend_options=uvloop)
@@ -118,7 +131,16 @@ def _forget_template(kept: int) -> None:
     gc.enable()
 
 
-def _set_environment(fork: Fork) -> None:
+def _begin(packets: Packets) -> Begin:
+    """Return what the service says first, and to no other process."""
+    select.select([packets], [], [])
+    data, _ = packets.receive_now()
+    message = read_to_worker(data)
+    assert isinstance(message, Begin)
+    return message
+
+
+def _set_environment(fork: Fork, credential: DelegatedCredential | None) -> None:
     user = fork.user
     cache = f"FILE:{fork.folder}/{CACHE_NAME}"
     os.environ.update(
@@ -134,11 +156,11 @@ def _set_environment(fork: Fork) -> None:
     )
     os.environ.pop("NTLM_USER_FILE", None)
     _delegated.in_worker = True
-    if fork.credential is not None:
+    if credential is not None:
         from signetrpc.transport._delegation import write_cache
 
         os.mkdir(fork.folder, 0o700)
-        write_cache(fork.credential, str(Path(fork.folder, CACHE_NAME)))
+        write_cache(credential, str(Path(fork.folder, CACHE_NAME)))
 
 
 def _say(control: Packets, message: Running | Refused) -> None:
@@ -176,14 +198,13 @@ async def _serve(work: _Work) -> None:
             data, sockets = await work.control.receive()
             if not data:
                 return
-            link = read_to_worker(data)
+            link: ToWorker = read_to_worker(data)
+            assert isinstance(link, NewLink)
             (sock,) = sockets
-            loop.spawn(_serve_link(loop, sock, _here(link.caller, work.fork), serving))
-
-
-def _here(caller: Identity, fork: Fork) -> Identity:
-    credential: DelegatedCredential | None = fork.credential
-    return replace(caller, impersonated_as=fork.user, delegated=credential)
+            caller = replace(
+                link.caller, impersonated_as=work.user, delegated=work.credential
+            )
+            loop.spawn(_serve_link(loop, sock, caller, serving))
 
 
 async def _serve_link(

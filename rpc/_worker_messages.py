@@ -20,6 +20,7 @@ from signetrpc.transport import (
 __all__ = [
     "LINK_POLICY",
     "MAX_PACKET_BYTES",
+    "Begin",
     "Ended",
     "Failed",
     "Fork",
@@ -31,6 +32,7 @@ __all__ = [
     "Refused",
     "Running",
     "Setup",
+    "ToWorker",
     "encode",
     "read_from_template",
     "read_from_worker",
@@ -78,17 +80,18 @@ class Setup(_Packet, tag="setup"):
 class Fork(_Packet, tag="fork"):
     """To the template, with the worker's end of its control socket: make a worker.
 
+    Nothing secret is in it: what the template has read is in the memory of every worker
+    that it forks afterwards.
+
     Attributes:
         id: The worker's number in later messages.
         user: Who it becomes.
         folder: Where the credential cache goes; made by the worker, removed at its end.
-        credential: The caller's, where it delegated one.
     """
 
     id: int
     user: LocalUser
     folder: str
-    credential: DelegatedCredential | None
 
 
 class Kill(_Packet, tag="kill"):
@@ -119,6 +122,16 @@ class Ended(_Packet, tag="ended"):
 
     id: int
     status: int
+
+
+class Begin(_Packet, tag="begin"):
+    """To a worker, before anything else, for it alone.
+
+    Attributes:
+        credential: The caller's, where it delegated one.
+    """
+
+    credential: DelegatedCredential | None
 
 
 class NewLink(_Packet, tag="link"):
@@ -152,6 +165,7 @@ class Log(_Packet, tag="log"):
 FromTemplate = Ready | Failed | Forked | Ended
 ToTemplate = Setup | Fork | Kill
 FromWorker = Running | Refused | Log
+ToWorker = Begin | NewLink
 
 encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -175,4 +189,5 @@ _to_template: Callable[[bytes], ToTemplate] = msgspec.msgpack.Decoder(ToTemplate
 read_to_template: Final = _reader(_to_template)
 _from_worker: Callable[[bytes], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode
 read_from_worker: Final = _reader(_from_worker)
-read_to_worker: Final = _reader(msgspec.msgpack.Decoder(NewLink).decode)
+_to_worker: Callable[[bytes], ToWorker] = msgspec.msgpack.Decoder(ToWorker).decode
+read_to_worker: Final = _reader(_to_worker)

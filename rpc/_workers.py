@@ -38,6 +38,7 @@ from ._template import Template
 from ._worker_log import Allowance, log_record
 from ._worker_messages import (
     LINK_POLICY,
+    Begin,
     Fork,
     Log,
     NewLink,
@@ -59,7 +60,8 @@ _LOOKUPS: Final = 16
 _END_SECONDS: Final = 2.0
 """A worker that is told to end has this long."""
 
-_Key = tuple[int, int, tuple[int, ...], str]
+_Key = tuple[LocalUser, str]
+"""By name too: who gets the id of a user that is gone does not get its processes."""
 
 
 class Worker:
@@ -158,7 +160,7 @@ class Workers:
         key = _key(user, caller)
         worker = self._workers.get(key)
         if worker is None:
-            self._make_room()
+            self._make_room(user)
             worker = Worker(self, user, key)
             self._workers[key] = worker
             self._loop.spawn(self._start(worker, caller.delegated))
@@ -188,16 +190,21 @@ class Workers:
                 StatusCode.UNAVAILABLE, "the caller's local user cannot be looked up"
             ) from error
 
-    def _make_room(self) -> None:
-        workers = self._workers.values()
-        count = len(self._by_number) + sum(not each.number for each in workers)
-        if count < self.config.max_workers:
+    def _make_room(self, user: LocalUser) -> None:
+        everybody = {*self._by_number.values(), *self._workers.values()}
+        own = {each for each in everybody if each.user.uid == user.uid}
+        config = self.config
+        self._make_room_among(own, config.max_user_workers, "this caller")
+        self._make_room_among(everybody, config.max_workers, "callers")
+
+    def _make_room_among(self, workers: set[Worker], limit: int, whose: str) -> None:
+        if len(workers) < limit:
             return
         idle = [each for each in workers if each.running and not each.busy]
         if not idle:
             raise RpcError(
                 StatusCode.RESOURCE_EXHAUSTED,
-                f"{count} processes run for callers, limit {self.config.max_workers}",
+                f"{len(workers)} processes run for {whose}, limit {limit}",
             )
         self._end(min(idle, key=lambda each: each.idle_since))
 
@@ -212,11 +219,10 @@ class Workers:
                 control, far = packet_pair()
                 worker.control = control
                 with far:
+                    # It waits there for the worker: the template never reads it.
+                    control.send(encode(Begin(credential)))
                     worker.number = self._template.fork(
-                        lambda number: Fork(
-                            number, worker.user, _new_folder(), credential
-                        ),
-                        far,
+                        lambda number: Fork(number, worker.user, _new_folder()), far
                     )
                 self._by_number[worker.number] = worker
                 answer = await self._first_word(worker, control, allowance)
@@ -294,13 +300,15 @@ class Workers:
                     if allowance.refused:
                         # What does not fit waits with it, and is counted there.
                         await anyio.sleep(1)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             _log.error("%s sent no message: %s", worker, error)
             self.kill(worker)
         finally:
             worker.control = None
             control.close()
             self._forget(worker)
+            # Whoever closes its control socket must not live on without one.
+            self._end_later(worker)
 
     async def _link(self, worker: Worker, caller: Identity) -> Link:
         near, far = socket.socketpair()
@@ -358,6 +366,10 @@ class Workers:
         self._forget(worker)
         if worker.reading is not None:
             worker.reading.cancel()  # which closes its control socket
+
+    def _end_later(self, worker: Worker) -> None:
+        if self._by_number.get(worker.number) is not worker:
+            return
         number, template = worker.number, self._template
         self._loop.call_at(
             self._loop.time() + _END_SECONDS, lambda: template.kill(number)
@@ -393,7 +405,7 @@ def _words(status: int) -> str:
 def _key(user: LocalUser, caller: Identity) -> _Key:
     # A credential is one session's: nobody else's calls may use it.
     credential = caller.session_id if caller.delegated is not None else ""
-    return user.uid, user.gid, user.groups, credential
+    return user, credential
 
 
 def _new_folder() -> str:
