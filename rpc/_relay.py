@@ -55,6 +55,12 @@ _log: Final = logging.getLogger("signetrpc.rpc")
 _MOST_WAITING: Final = 1024 * 1024
 """Bytes of calls that wait for their worker before the client is held."""
 
+_MOST_BEHIND: Final = LINK_WINDOW
+"""Bytes written to a socket that is full before the client is held.
+
+Calls need no credit, and a client can make and cancel any number of them.
+"""
+
 _PAUSE_SECONDS: Final = 1.0
 """So long a refusal stands before the next call tries again."""
 
@@ -234,6 +240,7 @@ class RelayLink(Exchange):
         self._until = until
         self._passed: dict[int, RunningCall] = {}
         self._last_id = 0
+        self._behind = 0
         self._retired = False
 
     def start(self) -> None:
@@ -286,12 +293,13 @@ class RelayLink(Exchange):
         self, raw: bytes | memoryview, level: Protection, size: int = 0
     ) -> None:
         """Pass a message of the caller's on, which counts as so many bytes."""
-        if self._ended is not None or not self._last_id:
+        if self._ended is not None:
             return
         self.send_piece(bytes(raw), level, size)
         # Not as soon as the socket is full: a worker that writes does not read, its
         # words wait for the client's credit, and that is not read while it is held.
-        if self._window.left <= 0:
+        self._behind = self._behind + len(raw) if self._pipe.congested else 0
+        if self._window.left <= 0 or self._behind > _MOST_BEHIND:
             self._owner.hold(self.room)
 
     def forget(self, call: RunningCall) -> None:

@@ -12,12 +12,14 @@ from signetrpc.rpc._messages import (
     encode_call,
     encode_cancel,
     encode_metadata,
+    encode_part,
     encode_reply,
     encode_status,
     parts_of,
 )
 from tests.support.desk import NIL, call, reply, status
 from tests.support.links import USER, Relaying, raw_records, relaying
+from tests.support.sessions import SMALL
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -48,14 +50,14 @@ async def told(held: Relaying, *messages: bytes, level: Protection = SEAL) -> No
 
 async def test_the_first_call_gets_a_worker_and_crosses_whole() -> None:
     async with relaying() as held:
-        pairs = encode_metadata([("k", "v"), ("b-bin", b"\x00")])
+        pairs = encode_metadata((("k", "v"), ("b-bin", b"\x00")))
         said = call(1, "inline", {"text": "x"}, metadata=pairs)
         await both(held, said)
         assert [each.name for each in held.workers.asked] == ["alice"]
         worker = await held.opened()
         assert raw_records(worker.far) == [(SEAL, [said])]
         assert worker.worker.calls == 1
-        pairs = encode_metadata([("t", "u")])
+        pairs = encode_metadata((("t", "u"),))
         answered = encode_reply(1, pairs, encode_value("X"))
         await told(held, answered)
         assert raw_records(held.client) == [(SEAL, [answered])]
@@ -136,7 +138,7 @@ async def test_an_error_crosses_with_its_trailers_and_the_audit_has_the_user() -
     async with relaying() as held:
         await both(held, call(1, "inline", {"text": "x"}))
         await held.opened()
-        said = encode_status(1, StatusCode.NOT_FOUND, "gone", [("k", "v")])
+        said = encode_status(1, StatusCode.NOT_FOUND, "gone", (("k", "v"),))
         await told(held, said)
         assert raw_records(held.client) == [(SEAL, [said])]
         await held.connection.aclose()
@@ -420,3 +422,32 @@ async def test_a_body_of_a_call_that_was_refused_is_passed_over() -> None:
         await told(held, answer(1, "X"))
         assert held.client.heard() == [reply(1, "X")]
         assert held.connection.ended is None
+
+
+async def test_a_reply_too_long_for_the_caller_is_told_in_its_place() -> None:
+    async with relaying(limits=SMALL) as held:
+        await both(held, call(1, "inline", {"text": "x"}))
+        worker = await held.opened()
+        worker.far.heard()
+        await told(held, encode_reply(1, NIL, bytes(3000)))
+        ((call_id, code, message),) = map(status, held.client.heard())
+        assert (call_id, code) == (1, StatusCode.RESOURCE_EXHAUSTED)
+        assert "the caller takes no such message: " in message
+        assert "limit 2048" in message
+        assert worker.far.heard() == [Cancel(1)]
+        assert worker.worker.calls == 0
+        assert held.workers.killed == []
+
+
+async def test_a_part_longer_than_what_it_is_a_part_of_is_nothing_honest() -> None:
+    async with relaying(limits=SMALL) as held:
+        await both(held, call(1, "inline", {"text": "x"}))
+        await held.opened()
+        long = encode_part(1, bytes(3000), False)
+        await told(held, encode_reply(1, NIL, bytes(1000), True), long)
+        crossed = held.client.heard()
+        assert isinstance(crossed[0], Reply)
+        assert [status(each)[:2] for each in crossed[1:]] == [
+            (1, StatusCode.UNAVAILABLE)
+        ]
+        assert len(held.workers.killed) == 1

@@ -1,4 +1,4 @@
-"""A server's connection whose calls run elsewhere, with both far ends held by a test."""
+"""A server's connection whose calls run elsewhere; a test holds both far ends."""
 
 import dataclasses
 from collections.abc import AsyncGenerator, Collection
@@ -70,7 +70,7 @@ class HeldWorkers:
         self._worker = self._new()
 
     def _new(self) -> Worker:
-        worker = Worker(cast("Workers", self), USER, (USER.uid, USER.gid, (), ""))
+        worker = Worker(cast("Workers", self), USER, (USER, ""))
         worker.running = True
         return worker
 
