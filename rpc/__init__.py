@@ -45,6 +45,14 @@ from ._context import CallContext, current_call, current_caller
 from ._decorators import method, service
 from ._delegated import delegated_credential
 from ._impersonation import Impersonation
+from ._interceptors import (
+    BidirectionalInterceptor,
+    CallInterceptor,
+    ClientStreamInterceptor,
+    Interceptor,
+    ServerStreamInterceptor,
+    UnaryInterceptor,
+)
 from ._items import raised
 from ._keepalive import KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
@@ -77,13 +85,16 @@ __all__ = [
     "AuthenticationFailed",
     "AuthorizationRequest",
     "Authorizer",
+    "BidirectionalInterceptor",
     "BidirectionalMethod",
     "BidirectionalStream",
     "BlockingChannel",
     "CallContext",
+    "CallInterceptor",
     "Channel",
     "ChannelBinding",
     "ClientCredentials",
+    "ClientStreamInterceptor",
     "ClientStreamMethod",
     "ClientTls",
     "ConnectFailed",
@@ -96,6 +107,7 @@ __all__ = [
     "Impersonation",
     "ImpersonationError",
     "ImpersonationLevel",
+    "Interceptor",
     "KeepalivePolicy",
     "Keytab",
     "LinuxImpersonation",
@@ -118,11 +130,13 @@ __all__ = [
     "Server",
     "ServerCredentials",
     "ServerStream",
+    "ServerStreamInterceptor",
     "ServerStreamMethod",
     "ServerTls",
     "StatusCode",
     "TicketCache",
     "TransportError",
+    "UnaryInterceptor",
     "UnaryMethod",
     "UserTable",
     "Winbind",

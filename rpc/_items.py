@@ -1,6 +1,6 @@
 """The caller's stream as a handler sees it, and items that are raised to a level."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio.from_thread
@@ -9,7 +9,14 @@ from signetrpc.transport import Protection
 
 from ._inbox import Inbox
 
-__all__ = ["AsyncItems", "ThreadItems", "lowered", "raised"]
+__all__ = [
+    "AsyncItems",
+    "FetchedItems",
+    "ThreadItems",
+    "from_thread",
+    "lowered",
+    "raised",
+]
 
 T = TypeVar("T")
 
@@ -52,6 +59,42 @@ class ThreadItems(Iterator[T]):
         while self._inbox.waiting and len(bodies) < _MOST_AT_ONCE:
             bodies.append(await self._inbox.take())
         return bodies
+
+
+class FetchedItems(Iterator[T]):
+    """An asynchronous iterator's items, for a worker thread, one at a time."""
+
+    def __init__(self, items: AsyncIterator[T]) -> None:
+        self._items = items
+
+    def __next__(self) -> T:
+        found = anyio.from_thread.run(self._fetch)
+        if not found:
+            raise StopIteration
+        return found[0]
+
+    async def _fetch(self) -> list[T]:
+        async for item in self._items:
+            return [item]
+        return []
+
+
+async def from_thread(
+    items: Iterator[T], run: Callable[..., Awaitable[Any]]
+) -> AsyncIterator[T]:
+    """Give an iterator's items, each fetched in a worker thread.
+
+    Args:
+        items: What may block.
+        run: Runs a function in a thread and returns what it returns.
+    """
+    nothing = object()
+    try:
+        while (item := await run(next, items, nothing)) is not nothing:
+            yield item
+    finally:
+        if (close := getattr(items, "close", None)) is not None:
+            await run(close)
 
 
 class _Raised(Generic[T]):

@@ -16,7 +16,8 @@ from ._answering import AnsweringConnection
 from ._assembly import check_size
 from ._context import CURRENT
 from ._handlers import HandlerStyle
-from ._items import AsyncItems, ThreadItems, lowered
+from ._interceptors import Chain
+from ._items import AsyncItems, FetchedItems, ThreadItems, from_thread, lowered
 from ._methods import BidirectionalMethod, ClientStreamMethod
 from ._serving import RunningCall, Serving
 from ._status import StatusCode
@@ -50,6 +51,9 @@ class Runner:
         context = self._base.copy()
         context.run(CURRENT.set, call.context)
         style = call.endpoint.handler.style
+        if call.endpoint.chain is not None:
+            self._run_chained(call, call.endpoint.chain, arguments, context)
+            return
         if style is HandlerStyle.INLINE:
             try:
                 result = context.run(call.endpoint.function, arguments, None)
@@ -75,6 +79,50 @@ class Runner:
                 give = self._give_from_thread
                 work = partial(self._in_thread, call, give, call, arguments, items)
         call.task = self._loop.spawn(self._guard(call, work, done), context)
+
+    def _run_chained(
+        self, call: RunningCall, chain: Chain, arguments: Any, context: Context
+    ) -> None:
+        """Run the interceptors, and the handler where they say."""
+        method = call.endpoint.handler.method
+        given: tuple[Any, ...] = (arguments,)
+        if isinstance(method, ClientStreamMethod | BidirectionalMethod):
+            assert call.inbox is not None
+            given = arguments, AsyncItems(call.inbox, method.decode_item)
+        done: Callable[[RunningCall, Any], None] = self._owner.reply
+        work: Callable[[], Awaitable[Any]]
+        if method.kind.gives_items:
+            done = self._owner.end_stream
+            items = partial(self._chained_items, call)
+            start = partial(chain, items, call.context, *given)
+            work = partial(self._send_all, call, start)
+        else:
+            reply = partial(self._chained_reply, call)
+            work = partial(chain, reply, call.context, *given)
+        call.task = self._loop.spawn(self._guard(call, work, done), context)
+
+    async def _chained_reply(
+        self, call: RunningCall, arguments: Any, items: Any = None
+    ) -> Any:
+        function = call.endpoint.function
+        match call.endpoint.handler.style:
+            case HandlerStyle.ASYNC:
+                return await function(arguments, items)
+            case HandlerStyle.INLINE:
+                return function(arguments, items)
+            case _:
+                fetched = None if items is None else FetchedItems(items)
+                return await self._in_thread(call, function, arguments, fetched)
+
+    def _chained_items(
+        self, call: RunningCall, arguments: Any, items: Any = None
+    ) -> AsyncIterator[Any]:
+        function = call.endpoint.function
+        if call.endpoint.handler.style is HandlerStyle.ASYNC_ITEMS:
+            return cast("AsyncIterator[Any]", function(arguments, items))
+        fetched = None if items is None else FetchedItems(items)
+        given = cast("Iterator[Any]", function(arguments, fetched))
+        return from_thread(given, partial(self._in_thread, call))
 
     async def _guard(
         self,
@@ -104,8 +152,12 @@ class Runner:
 
     async def _give(self, call: RunningCall, arguments: Any, items: Any) -> None:
         """Send what the handler gives."""
-        function = call.endpoint.function
-        given = cast("AsyncIterator[Any]", function(arguments, items))
+        await self._send_all(call, partial(call.endpoint.function, arguments, items))
+
+    async def _send_all(
+        self, call: RunningCall, start: Callable[[], AsyncIterator[Any]]
+    ) -> None:
+        given = start()
         outbox = call.outbox
         assert outbox is not None
         try:

@@ -29,13 +29,15 @@ from ._authorization import Authorizer, anyone, authenticated
 from ._decorators import service_definition
 from ._handlers import Handler
 from ._impersonation import Impersonation
+from ._interceptors import Interceptor, chained
 from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
+from ._offer import Offer
 from ._rules import Rules
 from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
-from ._template import check_platform, make_setup, packed
+from ._template import check_platform, make_setup
 from ._workers import Workers
 from .errors import SchemaError
 
@@ -85,6 +87,7 @@ class Server:
         max_calls: int = 1024,
         max_threads: int = 40,
         keepalive: KeepalivePolicy = SERVER_KEEPALIVE,
+        interceptors: Sequence[Interceptor] = (),
         impersonate: LinuxImpersonation | None = None,
         authorize: Authorizer | None = None,
         local_users: LocalUsers | None = None,
@@ -103,6 +106,8 @@ class Server:
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
             keepalive: When to ask whether a client is still there.
+            interceptors: Code around each call, the outermost first. They run where
+                the handler runs, in a caller's own process too.
             impersonate: Run handlers as their callers, in processes of these. None:
                 handlers run as the server itself.
             authorize: Who may call what; see `Rules`. None: everybody who is
@@ -128,6 +133,7 @@ class Server:
         self._max_calls = max_calls
         self._max_threads = max_threads
         self._keepalive = keepalive
+        self._interceptors = list(interceptors)
         self._impersonate = impersonate
         self._authorize = authorize
         self._on_audit = audit
@@ -147,7 +153,8 @@ class Server:
             raise ValueError("the rules name groups: give local_users=LocalUsers(...)")
         for given in services:
             self._add(given)
-        self._packed = packed(self._impersonated)
+        offer = Offer(services=self._impersonated, interceptors=self._interceptors)
+        self._packed = b"" if impersonate is None else offer.packed()
         if isinstance(authorize, Rules):
             authorize.check(self._endpoints)
 
@@ -161,7 +168,10 @@ class Server:
         self._names.append(definition.name)
         for name, handler in definition.handlers.items():
             relayed = self._runs_as_caller(handler)
-            self._endpoints[name] = Endpoint(handler, handler.bind(instance), relayed)
+            chain = chained(self._interceptors, handler.method.kind)
+            self._endpoints[name] = Endpoint(
+                handler, handler.bind(instance), relayed, chain
+            )
             if relayed and given not in self._impersonated:
                 self._impersonated.append(given)
 

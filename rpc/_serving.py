@@ -18,6 +18,7 @@ from ._crossing import Crossing
 from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
+from ._interceptors import Chain
 from ._keepalive import KeepalivePolicy
 from ._outbox import Outbox
 
@@ -36,11 +37,13 @@ class Endpoint:
         handler: What is known of the method.
         function: Runs it here.
         relayed: True if it runs in the identity worker of its caller instead.
+        chain: The interceptors around it, if there are any.
     """
 
     handler: Handler
     function: BoundHandler
     relayed: bool = False
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import os
-import pickle
 import re
 import socket
 import subprocess
@@ -26,9 +25,9 @@ from ._worker_messages import (
     encode,
     read_from_template,
 )
-from .errors import ImpersonationError, SchemaError
+from .errors import ImpersonationError
 
-__all__ = ["Template", "check_platform", "make_setup", "packed"]
+__all__ = ["Template", "check_platform", "make_setup"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
@@ -67,28 +66,6 @@ def check_platform() -> None:
         )
 
 
-def packed(services: Sequence[object]) -> bytes:
-    """Return services in a form that another process can make them from.
-
-    Raises:
-        SchemaError: One is an object, or not to be found by its name.
-    """
-    for each in services:
-        if not callable(each):
-            raise SchemaError(
-                f"{type(each).__name__}: an object cannot serve as its callers, each "
-                "of whom needs one of its own",
-                "give the class, or a function that makes one",
-            )
-    try:
-        return pickle.dumps(list(services))
-    except Exception as error:
-        raise SchemaError(
-            f"identity workers cannot import a service: {error}",
-            "give a class or function of a module, or functools.partial of one",
-        ) from error
-
-
 def backend_name() -> str:
     """Return which event loop runs: `asyncio`, `uvloop` or `trio`."""
     if on_trio():
@@ -110,9 +87,9 @@ def _main_module() -> tuple[str, str]:
     return "", os.path.abspath(path) if path else ""
 
 
-def needs_main(services: bytes) -> bool:
-    """Return whether something of the main module is among packed services."""
-    return b"__main__" in services
+def needs_main(offer: bytes) -> bool:
+    """Return whether something of the main module is in a packed offer."""
+    return b"__main__" in offer
 
 
 class Template:
@@ -258,7 +235,7 @@ def _environment(names: Sequence[str]) -> dict[str, str]:
 
 
 def make_setup(
-    services: bytes,
+    offer: bytes,
     *,
     max_body_bytes: int,
     max_calls: int,
@@ -266,9 +243,9 @@ def make_setup(
     max_memory_bytes: int,
 ) -> Setup:
     """Describe to a template what its workers serve, in the running event loop."""
-    module, path = _main_module() if needs_main(services) else ("", "")
+    module, path = _main_module() if needs_main(offer) else ("", "")
     return Setup(
-        services=services,
+        offer=offer,
         # The folder of a script and the current one are there as "" or relative.
         search_path=[os.path.abspath(each) for each in sys.path],
         main_module=module,

@@ -12,10 +12,9 @@ import select
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
 import anyio
 
@@ -35,12 +34,11 @@ from signetrpc.transport._sockets import pipe_over
 from . import _delegated
 from ._assembly import Buffers
 from ._authorization import anyone
-from ._decorators import service_definition
 from ._flow import LINK_WINDOW
-from ._impersonation import Impersonation
+from ._offer import Offer
 from ._packets import Packets
 from ._server_connection import ServerConnection
-from ._serving import Endpoint, Serving
+from ._serving import Serving
 from ._worker_identity import become
 from ._worker_log import send_log
 from ._worker_messages import (
@@ -68,19 +66,19 @@ class _Work:
     setup: Setup
     user: LocalUser
     credential: DelegatedCredential | None
-    services: Sequence[object]
+    offer: Offer
     control: Packets
 
 
 def run_worker(
-    setup: Setup, fork: Fork, services: Sequence[object], control: socket.socket
+    setup: Setup, fork: Fork, offer: Offer, control: socket.socket
 ) -> NoReturn:
     """Become the user and serve until the service closes `control`; never return.
 
     Args:
         setup: What all workers serve.
         fork: Who this one becomes.
-        services: Classes and factories, as `Server` was given them.
+        offer: What runs here.
         control: Over it come the links; no other descriptor stays open.
     """
     status = 1
@@ -95,7 +93,7 @@ def run_worker(
             setup=setup,
             user=fork.user,
             credential=credential,
-            services=services,
+            offer=offer,
             control=packets,
         )
         uvloop = {"use_uvloop": True} if setup.backend == "uvloop" else {}
@@ -170,21 +168,10 @@ def _say(control: Packets, message: Running | Refused) -> None:
         pass  # the service is gone, and so will this process be
 
 
-def _endpoints(services: Sequence[object]) -> dict[str, Endpoint]:
-    """Make the services' objects: this user's own."""
-    found: dict[str, Endpoint] = {}
-    for make in services:
-        instance = cast("Callable[[], object]", make)()
-        for name, handler in service_definition(type(instance)).handlers.items():
-            if handler.method.impersonate is not Impersonation.NOT_ALLOWED:
-                found[name] = Endpoint(handler, handler.bind(instance))
-    return found
-
-
 async def _serve(work: _Work) -> None:
     setup = work.setup
     serving = Serving(
-        endpoints=_endpoints(work.services),
+        endpoints=work.offer.endpoints(),
         max_body_bytes=setup.max_body_bytes,
         max_calls=setup.max_calls,
         buffers=Buffers(),

@@ -57,7 +57,7 @@ class Setup(_Packet, tag="setup"):
     """To the template: what its workers serve, and how.
 
     Attributes:
-        services: Pickled: what `Server` was given.
+        offer: An `Offer`, pickled.
         search_path: `sys.path`.
         main_module: The main module's name where it was run by name, else empty.
         main_path: Its file where it was run as a file, else empty.
@@ -65,7 +65,7 @@ class Setup(_Packet, tag="setup"):
         log_level: Records below it stay in the worker.
     """
 
-    services: bytes
+    offer: bytes
     search_path: list[str]
     main_module: str
     main_path: str

@@ -24,7 +24,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Final
 
 from signetrpc.transport import LocalUser
 
+from ._offer import Offer
 from ._packets import Packets
 from ._worker_identity import (
     CAP_SETGID,
@@ -81,7 +81,7 @@ def main(descriptor: int) -> None:
     try:
         setup = read_to_template(data)
         assert isinstance(setup, Setup)
-        services = _import(setup)
+        offer = _import(setup)
         _check_single()
         adopt_orphans()
         keep_capabilities(CAP_SETGID, CAP_SETUID)
@@ -94,7 +94,7 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    template = _Template(control, setup, services)
+    template = _Template(control, setup, offer)
     control.send(encode(Ready()))
     try:
         template.run()
@@ -102,11 +102,11 @@ def main(descriptor: int) -> None:
         template.end()
 
 
-def _import(setup: Setup) -> Sequence[object]:
+def _import(setup: Setup) -> Offer:
     sys.path[:] = setup.search_path
     if setup.main_module or setup.main_path:
         _import_main(setup)
-    services: Sequence[object] = pickle.loads(setup.services)
+    offer: Offer = pickle.loads(setup.offer)
     # What a worker would import only when it is the user, and perhaps may not read.
     backend = "trio" if setup.backend == "trio" else "asyncio"
     importlib.import_module(f"anyio._backends._{backend}")
@@ -115,7 +115,7 @@ def _import(setup: Setup) -> Sequence[object]:
     if find_spec("gssapi") and find_spec("krb5"):  # an extra
         importlib.import_module("signetrpc.transport._delegation")
         importlib.import_module("signetrpc.transport._negotiate_kerberos")
-    return services
+    return offer
 
 
 _NEEDED: Final = (
@@ -169,12 +169,10 @@ def _children_file() -> Path:
 class _Template:
     """The loop of the template process."""
 
-    def __init__(
-        self, control: Packets, setup: Setup, services: Sequence[object]
-    ) -> None:
+    def __init__(self, control: Packets, setup: Setup, offer: Offer) -> None:
         self._control = control
         self._setup = setup
-        self._services = services
+        self._offer = offer
         self._workers: dict[int, _Child] = {}
         self._janitors: set[int] = set()
         self._wake, wakes = socket.socketpair()
@@ -230,7 +228,7 @@ class _Template:
         if pid == 0:
             from ._worker import run_worker
 
-            run_worker(self._setup, request, self._services, control)
+            run_worker(self._setup, request, self._offer, control)
         self._workers[pid] = _Child(request.id, request.user, request.folder)
         self._tell(Forked(request.id, pid))
 
