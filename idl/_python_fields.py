@@ -6,7 +6,12 @@ from ._layout import WIDTH, bracketed, quoted
 from ._names import Names, identifier
 from ._python_types import PythonTypes
 
-__all__ = ["field_line", "parameter_line", "rename_option"]
+__all__ = [
+    "field_line",
+    "parameter_line",
+    "rename_option",
+    "stream_parameter_line",
+]
 
 _FIELD_INDENT = 4
 _PARAMETER_INDENT = 8
@@ -21,6 +26,26 @@ def parameter_line(parameter: Parameter, types: PythonTypes) -> str:
     # One column is for the comma.
     width = WIDTH - _PARAMETER_INDENT - 1
     return _line(name, parameter.type, "", default, types, width)
+
+
+def stream_parameter_line(
+    parameter: Parameter, source: str, types: PythonTypes, *, optional: bool
+) -> str:
+    """Return the parameter that takes a stream: `numbers: ItemSource[int]`.
+
+    Args:
+        parameter: With the type of each item.
+        source: What gives the items.
+        types: Writes the type.
+        optional: Whether the stream may be left out.
+    """
+    start = f"{identifier(parameter.name)}: {source}["
+    end = "] | None = None" if optional else "]"
+    line = f"{start}{types.type(parameter.type)}{end}"
+    # One column is for the comma.
+    if len(line) > WIDTH - _PARAMETER_INDENT - 1:
+        line = f"{start}{types.named_type(parameter.type)}{end}"
+    return line
 
 
 def field_line(field: FieldDefinition, types: PythonTypes, names: Names) -> str:

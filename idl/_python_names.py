@@ -20,6 +20,7 @@ __all__ = [
     "client_names",
     "merged_types",
     "needs_keywords",
+    "parameter_names",
     "scope_names",
 ]
 
@@ -71,6 +72,12 @@ def needs_keywords(method: MethodSchema) -> bool:
     return defaults != sorted(defaults)
 
 
+def parameter_names(method: MethodSchema) -> list[str]:
+    """Return the names of all that a method takes, a stream's last."""
+    names = [each.name for each in method.parameters]
+    return names if method.stream is None else [*names, method.stream.name]
+
+
 def scope_names(schema: ServiceSchema) -> Iterator[str]:
     """Yield each name that the module or the body of one of its classes has.
 
@@ -83,7 +90,7 @@ def scope_names(schema: ServiceSchema) -> Iterator[str]:
             yield from (identifier(each.name) for each in definition.fields)
     for method in schema.methods:
         yield identifier(method.name)
-        yield from (identifier(each.name) for each in method.parameters)
+        yield from map(identifier, parameter_names(method))
 
 
 def check_names(schema: ServiceSchema, clients: Iterable[str]) -> None:
@@ -112,7 +119,7 @@ def check_names(schema: ServiceSchema, clients: Iterable[str]) -> None:
         )
         _refuse_twins((each.name for each in parts), f"{where}: {definition.name}")
     for method in schema.methods:
-        names = [each.name for each in method.parameters]
+        names = parameter_names(method)
         _refuse_twins(names, f"{where}.{method.name}")
         for name in RESERVED.intersection(names):
             raise SchemaError(

@@ -69,7 +69,7 @@ from ._rules import Rules
 from ._rules_file import RulesError
 from ._server import Server
 from ._status import StatusCode
-from ._streams import BidirectionalStream, ServerStream
+from ._streams import BidirectionalStream, ItemSource, ServerStream
 from .errors import (
     DeadlineExceeded,
     ImpersonationError,
@@ -108,6 +108,7 @@ __all__ = [
     "ImpersonationError",
     "ImpersonationLevel",
     "Interceptor",
+    "ItemSource",
     "KeepalivePolicy",
     "Keytab",
     "LinuxImpersonation",

@@ -88,6 +88,7 @@ def extract(
                     if stream is None
                     else Parameter(name=stream.name, type=stream.node)
                 ),
+                stream_index=_stream_index(signature),
                 result=signature.result,
                 kind=signature.kind,
                 doc=inspect.cleandoc(marked.__doc__ or ""),
@@ -109,6 +110,14 @@ def extract(
         doc=doc_of(cls),
     )
     return ServiceDefinition(schema=schema, handlers=MappingProxyType(handlers))
+
+
+def _stream_index(signature: Signature) -> int:
+    stream = signature.stream
+    if stream is None:
+        return 0
+    # One that has to be passed by name stands after all others as well as anywhere.
+    return len(signature.parameters) if stream.index is None else stream.index
 
 
 def _method(signature: Signature, **given: Any) -> Method[Any, Any]:

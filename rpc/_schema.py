@@ -239,6 +239,7 @@ class MethodSchema:
         impersonate: Whose rights it runs with.
         parameters: What it takes once.
         stream: What it takes any number of, where `kind` takes items.
+        stream_index: How many of the parameters stand before it.
         result: What it returns, or each item of it where `kind` gives items.
         kind: How many messages travel each way.
         doc: The method's docstring.
@@ -249,6 +250,7 @@ class MethodSchema:
     impersonate: Impersonation = Impersonation.ALLOWED
     parameters: tuple[Parameter, ...]
     stream: Parameter | None = None
+    stream_index: int = 0
     result: TypeNode
     kind: CallKind = CallKind.UNARY
     doc: str = ""

@@ -45,6 +45,7 @@ PUBLIC: dict[str, set[str]] = {
         "ImpersonationError",
         "ImpersonationLevel",
         "Interceptor",
+        "ItemSource",
         "KeepalivePolicy",
         "Keytab",
         "LinuxImpersonation",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from signetrpc.rpc._impersonation import Impersonation
 from signetrpc.rpc._schema import (
+    CallKind,
     Default,
     EnumDefinition,
     EnumMember,
@@ -127,12 +128,24 @@ def services(draw: st.DrawFn) -> ServiceSchema:
             default = draw(_default(node, types, empty=False))
             parameters.append(Parameter(name=parameter, type=node, default=default))
         protection, impersonate = draw(st.sampled_from(DECLARED))
+        kind = draw(st.sampled_from(CallKind))
+        stream = None
+        if kind.takes_items:
+            taken = [each.name for each in parameters]
+            free = [word for word in WORDS if word not in taken]
+            name_of_it = draw(st.sampled_from(free))
+            stream = Parameter(name=name_of_it, type=draw(nodes(type_names)))
         methods.append(
             MethodSchema(
                 name=name,
                 protection=protection,
                 impersonate=impersonate,
                 parameters=tuple(parameters),
+                stream=stream,
+                stream_index=(
+                    draw(st.integers(0, len(parameters))) if kind.takes_items else 0
+                ),
+                kind=kind,
                 result=draw(
                     nodes(type_names) | st.just(ScalarType(scalar=Scalar.NONE))
                 ),
