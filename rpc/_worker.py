@@ -19,11 +19,9 @@ from typing import Final, NoReturn
 import anyio
 
 from signetrpc.transport import (
-    Channel,
     DelegatedCredential,
     Identity,
     LocalUser,
-    Protection,
     TransportError,
     open_channel,
 )
@@ -51,6 +49,7 @@ from ._worker_messages import (
     Setup,
     ToWorker,
     encode,
+    link_channel,
     read_to_worker,
 )
 
@@ -201,7 +200,7 @@ async def _serve_link(
         pipe = await pipe_over(sock)
         opened = await open_channel(
             pipe,
-            Channel(provides=Protection.SEAL, peer=caller),
+            link_channel(caller),
             initiator=False,
             policy=LINK_POLICY,
             start=anyio.current_time(),

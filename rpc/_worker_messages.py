@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Meta
 
 from signetrpc.transport import (
+    Channel,
     DelegatedCredential,
     Identity,
     LocalUser,
+    Protection,
     SecurityPolicy,
 )
 
@@ -34,6 +36,7 @@ __all__ = [
     "Setup",
     "ToWorker",
     "encode",
+    "link_channel",
     "read_from_template",
     "read_from_worker",
     "read_to_template",
@@ -47,6 +50,14 @@ LINK_POLICY: Final = SecurityPolicy()
 """Of the sessions between service and worker: no call below SIGN is impersonated."""
 
 T = TypeVar("T")
+
+
+def link_channel(peer: Identity) -> Channel:
+    """Return what carries such a session: a socket pair that nobody else holds.
+
+    A handler is told at which level its call came over the network.
+    """
+    return Channel(provides=Protection.SEAL, peer=peer, keeps_levels=True)
 
 
 class _Packet(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

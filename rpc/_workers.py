@@ -17,11 +17,9 @@ import anyio
 
 from signetrpc.transport import (
     ANONYMOUS,
-    Channel,
     DelegatedCredential,
     Identity,
     LocalUser,
-    Protection,
     TransportError,
     open_channel,
 )
@@ -46,6 +44,7 @@ from ._worker_messages import (
     Running,
     Setup,
     encode,
+    link_channel,
     read_from_worker,
 )
 from .errors import ImpersonationError, RpcError
@@ -322,7 +321,7 @@ class Workers:
             with anyio.fail_after(self.config.start_seconds):
                 return await open_channel(
                     pipe,
-                    Channel(provides=Protection.SEAL, peer=ANONYMOUS),
+                    link_channel(ANONYMOUS),
                     initiator=True,
                     policy=LINK_POLICY,
                     start=anyio.current_time(),

@@ -50,10 +50,13 @@ class Channel:
     Attributes:
         provides: The level that every message has by it.
         peer: Who it says the other end is.
+        keeps_levels: A message counts as the level it is sent at, not as the channel's:
+            it has come over a network at that level, and goes on over this channel.
     """
 
     provides: Protection
     peer: Identity = ANONYMOUS
+    keeps_levels: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

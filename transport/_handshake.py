@@ -349,7 +349,7 @@ class Handshake:
         channel = self._config.channel
         if channel is None:
             return
-        suite = ChannelSuite(channel.provides)
+        suite = ChannelSuite(channel.provides, keeps_levels=channel.keeps_levels)
         suite.effective(self.minimum)
         self._suite = suite
         self._peer = channel.peer

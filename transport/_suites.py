@@ -153,11 +153,12 @@ class ChannelSuite:
     overhead = 0
     exhausted = False
 
-    def __init__(self, provides: Protection) -> None:
+    def __init__(self, provides: Protection, *, keeps_levels: bool = False) -> None:
         self.control_level = provides
+        self._keeps_levels = keeps_levels
 
     def effective(self, level: Protection) -> Protection:
-        """What the channel provides, for every message.
+        """What the channel provides, for every message, unless it keeps levels.
 
         Raises:
             InsufficientProtection: The channel provides less than `level`.
@@ -167,7 +168,7 @@ class ChannelSuite:
                 f"level {level.name} asked for; "
                 f"this connection gives {self.control_level.name}"
             )
-        return self.control_level
+        return level if self._keeps_levels else self.control_level
 
     def protect(self, kind: FrameType, level: Protection, plaintext: bytes) -> bytes:
         """Return the frame around the plaintext."""
@@ -178,8 +179,10 @@ class ChannelSuite:
         raise RemoteProtocolError("REKEY frame in suite channel")
 
     def unprotect(self, frame: Frame) -> bytes:
-        """Return the body, if its level is the channel's."""
-        if frame.level != self.control_level:
+        """Return the body, if its level can be the channel's."""
+        if frame.level != self.control_level and not (
+            self._keeps_levels and frame.level < self.control_level
+        ):
             raise RemoteProtocolError(
                 f"{_describe(frame)}; this connection gives {self.control_level.name}"
             )

@@ -7,10 +7,12 @@ import pytest
 from signetrpc.transport._config import Channel, SessionConfig
 from signetrpc.transport._identity import Identity, Mechanism
 from signetrpc.transport._protection import Protection
+from signetrpc.transport._session import Session
 from signetrpc.transport.errors import (
     HandshakeError,
     InsufficientProtection,
     IntegrityError,
+    LocalProtocolError,
     RemoteProtocolError,
 )
 from signetrpc.transport.testing import pump
@@ -54,6 +56,22 @@ def test_a_channel_needs_one_hello_each_way(provides: Protection) -> None:
     assert client.established.minimum is provides
     client.send(b"hello", NONE)
     assert pump(client, server)[1] == [(provides, [b"hello"])]
+
+
+def test_a_channel_that_keeps_levels_holds_to_the_minimum() -> None:
+    ends: list[Session] = []
+    for initiator in (True, False):
+        given = over_channel(SEAL, initiator=initiator, minimum=SIGN)
+        channel = replace(given.channel or Channel(provides=SEAL), keeps_levels=True)
+        ends.append(session(initiator=initiator, given=replace(given, channel=channel)))
+    client, server = ends
+    pump(client, server)
+    assert client.established.minimum is SIGN
+    for level in (SIGN, SEAL):
+        client.send(b"hello", level)
+        assert pump(client, server)[1] == [(level, [b"hello"])]
+    with pytest.raises(LocalProtocolError, match="this session's minimum is SIGN"):
+        client.send(b"hello", NONE)
 
 
 def test_a_channel_that_gives_too_little_is_refused_by_both() -> None:

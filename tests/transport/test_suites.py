@@ -260,6 +260,23 @@ def test_channel_refuses_another_level(provides: Protection) -> None:
             ChannelSuite(provides).unprotect(frame(raw(16, b"x", level=level)))
 
 
+@pytest.mark.parametrize("provides", Protection)
+def test_a_channel_can_keep_levels_up_to_what_it_gives(provides: Protection) -> None:
+    suite = ChannelSuite(provides, keeps_levels=True)
+    for level in Protection:
+        sent = raw(16, b"abc", level=level)
+        if level <= provides:
+            assert suite.effective(level) is level
+            assert suite.protect(RECORD, level, b"abc") == sent
+            assert suite.unprotect(frame(sent)) == b"abc"
+        else:
+            with pytest.raises(InsufficientProtection):
+                suite.effective(level)
+            with pytest.raises(RemoteProtocolError, match="this connection gives"):
+                suite.unprotect(frame(sent))
+    assert suite.control_level is provides
+
+
 def test_both_are_suites() -> None:
     suites: list[Suite] = [ends()[0], ChannelSuite(SEAL)]
     assert [suite.name for suite in suites] == ["gss", "channel"]
