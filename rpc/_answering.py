@@ -5,22 +5,27 @@ deadline, its caller, the connection.  There the audit is told.
 """
 
 import logging
+import threading
 from functools import partial
 from typing import Any, Final
+
+import anyio.from_thread
 
 from signetrpc.transport import FrameTooLarge, InsufficientProtection, Protection
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 
 from ._assembly import Assemblies, check_size
-from ._context import CallContext
+from ._context import CallContext, CancellationCause
 from ._exchange import Exchange
 from ._messages import (
     PART_BYTES,
+    encode_headers,
     encode_metadata,
     encode_reply,
     encode_status,
 )
+from ._metadata import Metadata
 from ._outbox import Outbox
 from ._serving import RunningCall, Serving
 from ._status import StatusCode
@@ -50,6 +55,8 @@ class AnsweringConnection(Exchange):
         super().__init__(loop, link, window=serving.window, keepalive=serving.keepalive)
         self._serving = serving
         self._calls: dict[int, RunningCall] = {}
+        self._thread = threading.get_ident()
+        self._stopping = False
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
         )
@@ -72,6 +79,30 @@ class AnsweringConnection(Exchange):
             exc_info=error,
         )
         return RpcError(StatusCode.INTERNAL, "the handler failed")
+
+    def send_headers(self, call_id: int, headers: Metadata) -> None:
+        """Send metadata ahead of a call's answer, unless the call has ended.
+
+        Raises:
+            RuntimeError: They were sent before, or the answer has begun.
+            RpcError: RESOURCE_EXHAUSTED; the caller takes no message of that length.
+        """
+        if threading.get_ident() != self._thread:
+            anyio.from_thread.run_sync(self.send_headers, call_id, headers)
+            return
+        call = self._calls.get(call_id)
+        if call is None:
+            return
+        begun = call.answering or (call.outbox is not None and call.outbox.begun)
+        if call.context.headed or begun:
+            raise RuntimeError("headers go once, ahead of the first item or the reply")
+        try:
+            self._send(encode_headers(call_id, headers), call.level)
+        except FrameTooLarge as error:
+            text = f"the caller takes no headers of that length: {error}"
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, text) from error
+        call.context.headed = True
+        self._flush_soon()
 
     def reply(self, call: RunningCall, result: Any) -> None:
         """Answer a call with what its handler returned."""
@@ -212,22 +243,37 @@ class AnsweringConnection(Exchange):
         if audit is not None:
             audit.call_ended(context, status, reason, impersonated_as=user)
 
-    def stop(self, call: RunningCall) -> None:
+    def stop(self, call: RunningCall, cause: CancellationCause) -> None:
         """End a call that nobody waits for any more."""
-        self._finish(call, StatusCode.CANCELLED)
-        if call.relay is not None:
-            call.relay.cancel(call)
-        elif call.task is not None:
-            call.task.cancel()
+        call.context.cancelled_because = cause
+        late = cause is CancellationCause.DEADLINE
+        self._finish(
+            call, StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
+        )
+        self._cancel(call)
 
     def _expire(self, call_id: int) -> None:
         call = self._calls.get(call_id)
         if call is not None:
-            self.abandon(call, DeadlineExceeded())
+            self.abandon(call, DeadlineExceeded(), CancellationCause.DEADLINE)
 
-    def abandon(self, call: RunningCall, error: RpcError) -> None:
+    def abandon(
+        self,
+        call: RunningCall,
+        error: RpcError,
+        cause: CancellationCause = CancellationCause.REFUSED,
+    ) -> None:
         """End a call with an error while its handler runs."""
+        call.context.cancelled_because = cause
         self.fail(call, error)
+        self._cancel(call)
+
+    async def aclose(self) -> None:
+        """End the connection from this end; see `Connection.aclose`."""
+        self._stopping = True
+        await super().aclose()
+
+    def _cancel(self, call: RunningCall) -> None:
         if call.relay is not None:
             call.relay.cancel(call)
         elif call.task is not None:

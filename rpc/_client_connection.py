@@ -23,6 +23,7 @@ from signetrpc.transport._loops import Loop, Waiter
 
 from ._assembly import Assemblies, Buffers
 from ._codec import Body
+from ._context import CancellationCause
 from ._exchange import Exchange
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
 from ._keepalive import KeepalivePolicy
@@ -281,9 +282,11 @@ class ClientConnection(Exchange):
         if self._ended is not None:
             raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
 
-    def _abandon(self, call_id: int) -> None:
+    def _abandon(
+        self, call_id: int, cause: CancellationCause = CancellationCause.CALLER
+    ) -> None:
         if self._ended is None:
-            self._send(encode_cancel(call_id), self._calls[call_id].level)
+            self._send(encode_cancel(call_id, cause), self._calls[call_id].level)
             self._flush_soon()
         if call_id in self._calls:
             self._take(call_id)
@@ -386,7 +389,7 @@ class ClientConnection(Exchange):
         if call is None:
             return  # the connection ended in this very turn
         call.end(DeadlineExceeded())
-        self._abandon(call_id)
+        self._abandon(call_id, CancellationCause.DEADLINE)
 
     def _lost(self, error: TransportError) -> None:
         calls, self._calls = self._calls, {}

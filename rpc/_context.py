@@ -2,12 +2,47 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from enum import IntEnum
+from typing import Protocol
 
 from signetrpc.transport import Identity, Protection
 
 from ._metadata import Metadata, MetadataInput, metadata
 
-__all__ = ["CURRENT", "CallContext", "current_call", "current_caller"]
+__all__ = [
+    "CURRENT",
+    "CallContext",
+    "CancellationCause",
+    "HeaderSender",
+    "current_call",
+    "current_caller",
+]
+
+
+class CancellationCause(IntEnum):
+    """Why a handler is cancelled.
+
+    Wire: docs/wire.md#calls; the numbers travel in CANCEL.
+    """
+
+    CALLER = 0
+    """The caller gave the call up."""
+    DEADLINE = 1
+    """Its time ran out."""
+    CONNECTION_LOST = 2
+    """The caller's connection is gone."""
+    SERVER_STOPPING = 3
+    """The server stops, or the connection's lifetime is over."""
+    REFUSED = 4
+    """What the caller sent, or was to be sent, is over a limit."""
+
+
+class HeaderSender(Protocol):
+    """What a call's context needs of its connection."""
+
+    def send_headers(self, call_id: int, headers: Metadata) -> None:
+        """Send metadata ahead of a call's answer."""
+        ...
 
 
 class CallContext:
@@ -21,12 +56,20 @@ class CallContext:
         deadline: When the call ends, on the clock of `time`; None if never.
         started: When it arrived, on that clock.
         trailers: What goes back with the status; see `set_trailers`.
+        headed: True once headers were sent.
+        cancelled_because: Why the call was ended under its handler; set before the
+            handler is cancelled.  None while the call goes on, and where the handler
+            is cancelled by its own code.
     """
 
     __slots__ = (
+        "_id",
+        "_sender",
         "_time",
         "caller",
+        "cancelled_because",
         "deadline",
+        "headed",
         "metadata",
         "method",
         "protection",
@@ -44,6 +87,8 @@ class CallContext:
         deadline: float | None,
         time: Callable[[], float],
         started: float = 0.0,
+        sender: HeaderSender | None = None,
+        call_id: int = 0,
     ) -> None:
         self.method = method
         self.caller = caller
@@ -52,7 +97,32 @@ class CallContext:
         self.deadline = deadline
         self.trailers: Metadata = ()
         self.started = started
+        self.headed = False
+        self.cancelled_because: CancellationCause | None = None
         self._time = time
+        self._sender = sender
+        self._id = call_id
+
+    @property
+    def peer(self) -> Identity:
+        """Who calls, by gRPC's name for it: `caller`."""
+        return self.caller
+
+    @property
+    def session_id(self) -> str:
+        """The session that the call came in: 32 hexadecimal digits, or empty.
+
+        Calls of one connection have it in common, and the client knows it too.
+        """
+        return self.caller.session_id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once nobody waits for the answer.
+
+        A `def` handler cannot be interrupted: a long one looks here.
+        """
+        return self.cancelled_because is not None
 
     def time_left(self) -> float | None:
         """Return the seconds until the deadline, at least 0; None if there is none."""
@@ -61,6 +131,21 @@ class CallContext:
     def age(self) -> float:
         """Return the seconds since the call arrived."""
         return self._time() - self.started
+
+    def send_headers(self, given: MetadataInput) -> None:
+        """Send metadata to the caller now, ahead of the first item or the reply.
+
+        From a worker thread too.  Nothing happens if the call has ended meanwhile.
+
+        Raises:
+            RuntimeError: Headers were sent before, or the answer has begun.
+            ValueError: A rule of metadata is broken.
+            RpcError: RESOURCE_EXHAUSTED; the caller takes no message of that length.
+        """
+        headers = metadata(given)
+        if self._sender is None:
+            raise RuntimeError("this context is of no call that could be answered")
+        self._sender.send_headers(self._id, headers)
 
     def set_trailers(self, given: MetadataInput) -> None:
         """Send metadata back with the status, instead of what was set before.

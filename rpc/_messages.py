@@ -6,7 +6,7 @@
     END     [4, id]                                 no further items of the caller's
     REPLY   [5, id, trailers | nil, more, body]     status OK and the result of a call
     STATUS  [6, id, code, message, trailers | nil, details | nil]    any other end
-    CANCEL  [7, id]
+    CANCEL  [7, id] or [7, id, cause]               the handler is to stop
     CREDIT  [8, id | 0, bytes]                      room for so much more
     HEADERS [9, id, metadata]                       what goes ahead of an answer
     PING    [10, number]
@@ -143,9 +143,10 @@ class Status(_Message, tag=6, gc=False):
 
 
 class Cancel(_Message, tag=7, gc=False):
-    """The caller no longer wants an answer."""
+    """The caller no longer wants an answer; `cause` is a `CancellationCause`."""
 
     id: CallId
+    cause: Annotated[int, Meta(ge=0, le=4)] = 0
 
 
 class Credit(_Message, tag=8, gc=False):
@@ -351,9 +352,9 @@ def encode_pong(number: int) -> bytes:
     return _encode(Pong(number))
 
 
-def encode_cancel(call_id: int) -> bytes:
-    """Return a CANCEL."""
-    return _encode(Cancel(call_id))
+def encode_cancel(call_id: int, cause: int = 0) -> bytes:
+    """Return a CANCEL; a cause of 0, the usual one, goes without saying."""
+    return _encode((7, call_id, cause) if cause else (7, call_id))
 
 
 def encode_go_away(drain_seconds: float, last_id: int = 0xFFFFFFFF) -> bytes:

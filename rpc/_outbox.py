@@ -8,11 +8,18 @@ body whatever else has to be sent finds its place, so that a small call overtake
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from signetrpc.transport import Protection
+from signetrpc.transport import (
+    BusyError,
+    FrameTooLarge,
+    InsufficientProtection,
+    Protection,
+)
 from signetrpc.transport._loops import Loop, Waiter
 
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, SendWindow
 from ._messages import PART_BYTES, encode_item, encode_part
+from ._status import StatusCode
+from .errors import RpcError
 
 __all__ = ["Outbox", "Outlet"]
 
@@ -40,9 +47,16 @@ class Outlet(Protocol):
 
 
 class Outbox:
-    """Where one direction of a call puts its bodies.  One sender at a time."""
+    """Where one direction of a call puts its bodies.  One sender at a time.
+
+    Attributes:
+        begun: True once a message has been given to it.
+        midway: True while, and for ever if it was interrupted then, a message is sent
+            of which the peer has the beginning.
+    """
 
     __slots__ = (
+        "_busy",
         "_error",
         "_id",
         "_level",
@@ -50,6 +64,8 @@ class Outbox:
         "_sent",
         "_waiter",
         "_window",
+        "begun",
+        "midway",
     )
 
     def __init__(self, outlet: Outlet, call_id: int, level: Protection) -> None:
@@ -60,6 +76,8 @@ class Outbox:
         self._waiter: Waiter[None] | None = None
         self._error: Callable[[], Exception] | None = None
         self._sent = 0
+        self._busy = False
+        self.begun = self.midway = False
 
     async def send(self, body: bytes, level: Protection | None = None) -> None:
         """Send one message of the stream.
@@ -69,28 +87,51 @@ class Outbox:
             level: To raise this message to; never below the call's.
 
         Raises:
+            BusyError: Another task is sending.
+            RpcError: The peer takes no message of that length, or the connection
+                cannot give the level.
             Exception: What `close` was given: the call has ended.
         """
+        self.check_idle()
+        self.begun = True
         if level is None or level < self._level:
             level = self._level
         size = len(body)
         if size > PART_BYTES:
-            head = encode_item(self._id, body[:PART_BYTES], True)
-            await self._piece(head, level, PART_BYTES + ITEM_OVERHEAD)
-            await self.send_rest(body, level)
+            self._busy = True
+            try:
+                head = encode_item(self._id, body[:PART_BYTES], True)
+                await self._piece(head, level, PART_BYTES + ITEM_OVERHEAD)
+                self.midway = True
+                await self.send_rest(body, level)
+                self.midway = False
+            finally:
+                self._busy = False
             return
         size += ITEM_OVERHEAD
+        message = encode_item(self._id, body)
         if (
             self._window.left > 0
             and self._outlet.has_room
             and self._error is None
             and self._sent < _TURN
         ):
-            self._sent += 1
-            self._window.left -= size
-            self._outlet.send_piece(encode_item(self._id, body), level, size)
-        else:
-            await self._piece(encode_item(self._id, body), level, size)
+            self._put(message, level, size)
+            return
+        self._busy = True
+        try:
+            await self._piece(message, level, size)
+        finally:
+            self._busy = False
+
+    def check_idle(self) -> None:
+        """Refuse what would come between the pieces of a message.
+
+        Raises:
+            BusyError: A task is sending.
+        """
+        if self._busy:
+            raise BusyError("another task sends on this stream")
 
     async def send_rest(self, body: bytes, level: Protection | None = None) -> None:
         """Send what of a body is over `PART_BYTES`: the message before it had the rest.
@@ -118,11 +159,20 @@ class Outbox:
             elif not outlet.has_room:
                 await self._wait(outlet.waiter_for_room())
             else:
-                self._sent += 1
-                self._window.left -= size
-                outlet.send_piece(message, level, size)
+                self._put(message, level, size)
                 return
         raise self._error()
+
+    def _put(self, message: bytes, level: Protection, size: int) -> None:
+        try:
+            self._outlet.send_piece(message, level, size)
+        except FrameTooLarge as error:
+            text = f"the peer takes no item of {len(message)} bytes: {error}"
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, text) from error
+        except InsufficientProtection as error:
+            raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+        self._sent += 1
+        self._window.left -= size
 
     async def _wait(self, waiter: Waiter[None]) -> None:
         self._waiter = waiter

@@ -143,7 +143,8 @@ class Relay:
     def cancel(self, call: RunningCall) -> None:
         """Let the worker know that a call has ended here."""
         if call.link is not None:
-            call.link.forward(encode_cancel(call.id), call.level)
+            cause = call.context.cancelled_because or 0
+            call.link.forward(encode_cancel(call.id, cause), call.level)
 
     def forget(self, call: RunningCall) -> None:
         """Take note that a call has ended."""

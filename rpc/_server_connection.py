@@ -25,7 +25,7 @@ from signetrpc.transport._loops import Loop, Timer
 
 from ._answering import AnsweringConnection
 from ._authorization import AuthorizationRequest, authenticated, decide
-from ._context import CallContext
+from ._context import CallContext, CancellationCause
 from ._flow import ITEM_OVERHEAD
 from ._inbox import Inbox
 from ._messages import (
@@ -129,7 +129,7 @@ class ServerConnection(AnsweringConnection):
                 f"{call.level.name}"
             )
         if isinstance(message, Cancel):
-            self.stop(call)
+            self.stop(call, CancellationCause(message.cause))
             return
         if call.relay is not None:
             call.relay.add(call, message, raw, level)
@@ -186,6 +186,8 @@ class ServerConnection(AnsweringConnection):
             deadline=deadline,
             time=self._loop.time,
             started=now,
+            sender=self,
+            call_id=call_id,
         )
         endpoint = self._serving.endpoints.get(message.method)
         refusal, reason = self._judge(endpoint, context)
@@ -340,13 +342,17 @@ class ServerConnection(AnsweringConnection):
             self._end(ConnectionClosed("all calls are over", clean=True))
 
     def _drained(self) -> None:
+        self._stopping = True
         cause = "its lifetime is over, and the time to finish calls too"
         self._end(ConnectionClosed(cause, clean=True))
 
     def _lost(self, error: TransportError) -> None:
         if self._lifetime is not None:
             self._lifetime.cancel()
+        cause = CancellationCause.CONNECTION_LOST
+        if self._stopping:
+            cause = CancellationCause.SERVER_STOPPING
         for call in list(self._calls.values()):
-            self.stop(call)
+            self.stop(call, cause)
         if self._relay is not None:
             self._relay.close()

@@ -97,7 +97,8 @@ class TrioLoop:
         self._timer_ids = count()
         self._cancelled_timers = 0
         self._timer_scope: trio.CancelScope | None = None
-        self.time = trio.current_time
+        # The clock's own: handlers ask for the time in threads too.
+        self.time = trio.lowlevel.current_clock().current_time
         self.waiter = TrioWaiter
 
     def call_soon(self, callback: Callable[[], None]) -> None:

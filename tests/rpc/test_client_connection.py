@@ -5,6 +5,7 @@ import pytest
 
 from signetrpc.rpc import DeadlineExceeded, Protection, RpcError, StatusCode
 from signetrpc.rpc._codec import Body
+from signetrpc.rpc._context import CancellationCause
 from signetrpc.rpc._messages import (
     PART_BYTES,
     Call,
@@ -249,7 +250,7 @@ async def test_time_that_runs_out_cancels_the_call() -> None:
         await settle()
         assert list(table.caller.ended) == ["b"]
         assert isinstance(table.caller.ended["b"], DeadlineExceeded)
-        assert table.far.heard() == [Cancel(2)]
+        assert table.far.heard() == [Cancel(2, CancellationCause.DEADLINE)]
         assert table.loop.armed == [1005.0]
         table.loop.advance(10)
         await settle()

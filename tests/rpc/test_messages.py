@@ -76,6 +76,7 @@ GOLDEN: list[tuple[str, bytes, Message]] = [
         Status(2, 5, "", [("k", "v")]),
     ),
     ("92 07 03", encode_cancel(3), Cancel(3)),
+    ("93 07 03 01", encode_cancel(3, 1), Cancel(3, 1)),
     ("93 0c cd 75 30 07", encode_go_away(30.0, 7), GoAway(30_000, 7)),
 ]
 
@@ -240,7 +241,8 @@ def changed(message: list[Any], index: int, value: object) -> bytes:
         (changed(STATUS, 2, -1), ">= 0"),
         (changed(STATUS, 2, 17), "<= 16"),
         (changed(STATUS, 3, "m" * 8193), "<= 8192"),
-        (pack([7, 1, 2]), "at most length"),
+        (pack([7, 1, 2, 3]), "at most length"),
+        (pack([7, 1, 5]), "<= 4"),
         (pack([2, 1, False, bytes(PART_BYTES + 1)]), "<= 65536"),
         (b"\x92\x07\xc1", ""),
         (b"\x97\x01\x01\xa1\xff\xc0\xc0\xc2\xc4\x00", ""),  # no UTF-8
