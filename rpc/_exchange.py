@@ -92,12 +92,16 @@ class Exchange(Connection):
             case Beat.PING:
                 self._ping()
             case Beat.GIVE_UP:
+                self._given_up()
                 text = f"the {self._peer_role} gives no sign of life"
                 self._end(ConnectionClosed(text, clean=False))
                 return
             case Beat.NOTHING:
                 pass
         self._next_beat()
+
+    def _given_up(self) -> None:
+        """Take note that the connection ends because the peer does not react."""
 
     def _ask(self) -> None:
         """Send a PING now, whose answer comes to `_ponged`."""
@@ -157,9 +161,14 @@ class Exchange(Connection):
                 waiter.set_result(None)
 
     def send_piece(self, message: bytes, level: Protection, size: int) -> None:
-        """Send a message that counts as so many bytes."""
-        self._window.left -= size
+        """Send a message that counts as so many bytes.
+
+        Raises:
+            FrameTooLarge: The peer takes no message of that length.
+            InsufficientProtection: The connection cannot give the level.
+        """
         self._send(message, level)
+        self._window.left -= size  # of what was not refused
         self._flush_soon()
 
     def _arrived(self, size: int) -> None:

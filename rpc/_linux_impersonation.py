@@ -25,6 +25,8 @@ class LinuxImpersonation:
             bring delegated credentials.
         max_memory_bytes: Private memory of one process.
         max_calls: Calls under way in one process; one more fails the same way.
+        stall_seconds: A process that says nothing for so long while calls are under
+            way, though asked at half of it, is killed: a handler holds its loop up.
         idle_seconds: A process without calls ends after this time.
         recheck_seconds: After this time a connection's next call asks again who the
             caller is here, and in which groups.
@@ -42,6 +44,7 @@ class LinuxImpersonation:
     max_user_workers: int = 16
     max_memory_bytes: int = 1024 * 1024 * 1024
     max_calls: int = 1024
+    stall_seconds: float = 60.0
     idle_seconds: float = 60.0
     recheck_seconds: float = 60.0
     start_seconds: float = 10.0
@@ -53,6 +56,7 @@ class LinuxImpersonation:
             "max_user_workers",
             "max_memory_bytes",
             "max_calls",
+            "stall_seconds",
             "idle_seconds",
             "recheck_seconds",
             "start_seconds",

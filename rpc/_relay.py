@@ -98,9 +98,8 @@ class Relay:
     def begin(self, call: RunningCall, message: Call, raw: bytes | memoryview) -> None:
         """Pass a call on, now or when there is a worker."""
         call.relay = self
-        call.crossing = Crossing(
-            call.endpoint.handler.method.kind, self._max_body_bytes
-        )
+        kind = call.endpoint.handler.method.kind
+        call.crossing = Crossing(kind, self._max_body_bytes, more=message.more)
         link = self._link
         if link is not None and link.usable:
             if link.begin(call):
@@ -235,7 +234,7 @@ class RelayLink(Exchange):
             worker: Who is at the other end.
             until: When who the caller is on this machine has to be asked again.
         """
-        super().__init__(loop, link, window=LINK_WINDOW, keepalive=None)
+        super().__init__(loop, link, window=LINK_WINDOW, keepalive=worker.keepalive)
         self._owner = owner
         self._worker = worker
         self._until = until
@@ -257,6 +256,16 @@ class RelayLink(Exchange):
                 self._worker.kill()
         finally:
             await self.aclose()
+
+    def _given_up(self) -> None:
+        # What holds its loop up holds up all of its caller's calls, later ones too.
+        _log.error("%s does not react: killed", self._worker)
+        self._worker.kill()
+
+    @property
+    def busy(self) -> bool:
+        """True while calls are under way."""
+        return bool(self._passed)
 
     @property
     def user(self) -> LocalUser:

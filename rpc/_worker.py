@@ -33,6 +33,7 @@ from . import _delegated
 from ._assembly import Buffers
 from ._authorization import anyone
 from ._flow import LINK_WINDOW
+from ._keepalive import KeepalivePolicy
 from ._offer import Offer
 from ._packets import Packets
 from ._server_connection import ServerConnection
@@ -56,6 +57,9 @@ from ._worker_messages import (
 __all__ = ["CACHE_NAME", "run_worker"]
 
 CACHE_NAME: Final = "krb5cc"
+
+_KEEPALIVE: Final = KeepalivePolicy(idle_seconds=86400.0, min_ping_seconds=1e-3)
+"""The service may ask as often as it likes, and the system tells when it is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +181,7 @@ async def _serve(work: _Work) -> None:
         threads=anyio.CapacityLimiter(setup.max_threads),
         authorize=anyone,  # the service has judged the call
         window=LINK_WINDOW,
+        keepalive=_KEEPALIVE,
     )
     _say(work.control, Running())
     async with open_loop() as loop:

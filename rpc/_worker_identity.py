@@ -20,11 +20,13 @@ __all__ = [
     "CAP_SETGID",
     "CAP_SETUID",
     "IdentityError",
+    "act_as",
     "adopt_orphans",
     "become",
     "check",
     "die_with_parent",
     "keep_capabilities",
+    "kill_as",
     "read_status",
     "seal_off",
     "switch_ids",
@@ -98,6 +100,37 @@ def switch_ids(user: LocalUser) -> None:
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
+    keep_capabilities()
+
+
+def kill_as(user: LocalUser, pid: int) -> None:
+    """Kill a process in a user's name; this process must have one thread.
+
+    Only the effective id is the user's meanwhile, whom signals to this process are
+    refused as before: they are allowed by the real and the saved one.
+
+    Raises:
+        OSError: The kernel refused; ProcessLookupError if the process is gone.
+    """
+    own = os.geteuid()
+    os.setresuid(-1, user.uid, -1)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        os.setresuid(-1, own, -1)
+
+
+def act_as(user: LocalUser) -> None:
+    """Take a user's groups and effective ids, and no capabilities; for our own code.
+
+    The real and saved ids stay, so that the user can neither stop nor kill this.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    os.setgroups(user.groups)
+    os.setresgid(-1, user.gid, -1)
+    os.setresuid(-1, user.uid, -1)
     keep_capabilities()
 
 

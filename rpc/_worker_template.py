@@ -7,9 +7,9 @@ fork of itself: of the service's memory, with its keys and passwords, nothing is
 nor in the workers that it forks.  It keeps two capabilities, to set user and group ids.
 A worker dies with it, and it ends when the service does.
 
-It adopts what a worker leaves behind and ends that too.  To signal or clean up in a
-user's name it forks a child that becomes the user: a service that is not root may not
-signal another user's processes itself.
+It adopts what a worker leaves behind and ends that too.  A service that is not root may
+not signal another user's processes: that is done in the user's name, by way of the
+effective id alone, and so by nobody whom the user could stop.
 """
 
 import errno
@@ -37,9 +37,11 @@ from ._packets import Packets
 from ._worker_identity import (
     CAP_SETGID,
     CAP_SETUID,
+    act_as,
     adopt_orphans,
+    die_with_parent,
     keep_capabilities,
-    switch_ids,
+    kill_as,
 )
 from ._worker_messages import (
     Ended,
@@ -57,6 +59,9 @@ __all__ = ["main"]
 
 _LOOK_SECONDS: Final = 1.0
 """How often orphans are looked for while there are workers: nothing tells of them."""
+
+_MOST_ROUNDS: Final = 1000
+"""Of looks in a row, while there are new orphans each time."""
 
 _MAIN: Final = "__signet_main__"
 
@@ -85,7 +90,7 @@ def main(descriptor: int) -> None:
         _check_single()
         adopt_orphans()
         keep_capabilities(CAP_SETGID, CAP_SETUID)
-        _children_file().read_text()
+        _children()
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         control.send(encode(Failed(text[:8192])))
@@ -166,6 +171,11 @@ def _children_file() -> Path:
     return Path(f"/proc/self/task/{os.getpid()}/children")
 
 
+def _children() -> set[int]:
+    """Return all children, ended ones that are not reaped too."""
+    return {*map(int, _children_file().read_text().split())}
+
+
 class _Template:
     """The loop of the template process."""
 
@@ -215,7 +225,7 @@ class _Template:
             case Kill(id=number):
                 for pid, child in self._workers.items():
                     if child.id == number:
-                        self._end(child.user, [pid])
+                        _kill(child.user, pid)
             case Setup():
                 raise AssertionError("set up twice")
 
@@ -251,59 +261,75 @@ class _Template:
             if os.WIFSTOPPED(status):
                 # It answers nobody, and its calls must not wait for it.
                 if child is not None:
-                    self._end(child.user, [pid])
+                    _kill(child.user, pid)
                 continue
             self._janitors.discard(pid)
             if child is not None:
                 del self._workers[pid]
-                self._end(child.user, [], folder=child.folder)
+                self._remove(child.user, child.folder)
                 self._tell(Ended(child.id, status))
 
     def _end_orphans(self) -> None:
-        """End the processes that workers have left behind."""
-        known = self._workers.keys() | self._janitors
-        for pid in map(int, _children_file().read_text().split()):
-            if pid not in known and (user := _owner(pid)) is not None:
-                self._end(user, [pid])
+        """End the processes that workers have left behind.
 
-    def _end(self, user: LocalUser, pids: list[int], *, folder: str = "") -> None:
-        """Have a child in the user's name kill processes and remove a folder."""
-        if not pids and not (folder and os.path.exists(folder)):
+        At once and again, or one that forks and ends all the time would get away.
+        """
+        known = self._workers.keys() | self._janitors
+        for _ in range(_MOST_ROUNDS):
+            orphans = _children() - known
+            if not orphans:
+                return
+            for pid in orphans:
+                if (user := _owner(pid)) is not None:
+                    _kill(user, pid)
+            known |= orphans
+
+    def _remove(self, user: LocalUser, folder: str) -> None:
+        """Have a child in the user's name remove a folder: there may be much in it."""
+        if not os.path.lexists(folder):
             return
+        parent = os.getpid()
         try:
             pid = os.fork()
         except OSError:
-            return  # tried again at the next look
+            return  # it stays, for its user alone
         if pid:
             self._janitors.add(pid)
             return
         try:
-            switch_ids(user)
-            for each in pids:
-                try:
-                    os.kill(each, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+            act_as(user)
+            die_with_parent(parent)
+            shutil.rmtree(folder, ignore_errors=True)
         finally:
             os._exit(0)
 
     def end(self) -> None:
         """End every worker and wait until nothing of them is left."""
         for pid, child in self._workers.items():
-            self._end(child.user, [pid])
+            _kill(child.user, pid)
         while True:
             self._reap()
-            if not self._workers and not self._janitors:
-                self._end_orphans()
-                if not self._janitors:
-                    return
+            self._end_orphans()
+            if not _children():
+                return
             select.select([self._wake], [], [], _LOOK_SECONDS)
             try:
                 self._wake.recv(4096)
             except BlockingIOError:
                 pass
+
+
+def _kill(user: LocalUser, pid: int) -> None:
+    """Kill a child in its user's name.  Not reaped yet, its id is nobody else's."""
+    this = LocalUser(name="", uid=os.geteuid(), gid=os.getegid(), groups=())
+    # A worker that was just forked may not be the user yet, or become it right now.
+    for each in (user, this, user):
+        try:
+            return kill_as(each, pid)
+        except PermissionError:
+            continue
+        except ProcessLookupError:
+            return
 
 
 def _owner(pid: int) -> LocalUser | None:

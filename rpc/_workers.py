@@ -28,6 +28,7 @@ from signetrpc.transport._loops import Loop
 from signetrpc.transport._sockets import pipe_over
 from signetrpc.transport._steps import StepThreads
 
+from ._keepalive import KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._packets import Packets, packet_pair
@@ -91,6 +92,12 @@ class Worker:
 
     def __str__(self) -> str:
         return f"worker {self.number} of {self.user.name}"
+
+    @property
+    def keepalive(self) -> KeepalivePolicy:
+        """When to ask whether it still reacts."""
+        half = self._workers.config.stall_seconds / 2
+        return KeepalivePolicy(idle_seconds=half, timeout_seconds=half)
 
     def enter(self) -> bool:
         """Count a call in; False if there are as many as may be."""
@@ -376,7 +383,6 @@ class Workers:
 
     def kill(self, worker: Worker) -> None:
         """End a worker at once."""
-        worker.dismissed = True
         self._forget(worker)
         if worker.number:
             self._template.kill(worker.number)
