@@ -35,6 +35,7 @@ class Part(enum.Enum):
         "samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools "
         "krb5-user)"
     )
+    ROOT = "root, to become other users"
     NAMESPACES = "network and mount namespaces (root, and a kernel that grants them)"
 
 
@@ -80,6 +81,8 @@ def is_missing(part: Part) -> bool:
             tools = ("samba", "samba-tool", "winbindd", "wbinfo", "ldbadd", "kinit")
             names = any(Path("/usr/lib").glob("*/libnss_winbind.so.2"))
             return not (names and all(map(which, tools)))
+        case Part.ROOT:
+            return os.geteuid() != 0
         case Part.NAMESPACES:
             return namespace.is_refused()
 
