@@ -1,6 +1,6 @@
 """grpc.aio with TLS as a subject: the peer that secures its calls."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -66,6 +66,18 @@ async def _download(request: bytes, context: object) -> bytes:
     return bytes(int(request))
 
 
+async def _stream(request: bytes, context: object) -> AsyncIterator[bytes]:
+    for _ in range(int(request)):
+        yield _PAYLOAD
+
+
+async def _talk(
+    requests: AsyncIterator[bytes], context: object
+) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request
+
+
 async def serve_grpc(options: dict[str, str]) -> None:
     """Serve until the process ends; print the address."""
     server = grpc.aio.server(options=_UNLIMITED)
@@ -74,6 +86,8 @@ async def serve_grpc(options: dict[str, str]) -> None:
         "echo": make(_echo),
         "upload": make(_upload),
         "download": make(_download),
+        "stream": grpc.unary_stream_rpc_method_handler(_stream),
+        "talk": grpc.stream_stream_rpc_method_handler(_talk),
     }
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("benchmark.Echo", handlers),)
@@ -86,6 +100,23 @@ async def serve_grpc(options: dict[str, str]) -> None:
     await server.start()
     print(f"localhost:{port}", flush=True)
     await server.wait_for_termination()
+
+
+def _streaming(channel: Any, name: str, count: int) -> Echo:
+    """Return what reads one whole stream of that many messages."""
+
+    async def echo() -> None:
+        read = 0
+        if name == "stream":
+            call = channel.unary_stream("/benchmark.Echo/stream")(b"%d" % count)
+        else:
+            said = (_PAYLOAD for _ in range(count))
+            call = channel.stream_stream("/benchmark.Echo/talk")(said)
+        async for _ in call:
+            read += 1
+        assert read == count
+
+    return echo
 
 
 @asynccontextmanager
@@ -104,6 +135,11 @@ async def connect_grpc(
     ]
     try:
         name = options.get("call", "echo")
+        if name in ("stream", "talk"):
+            yield [
+                _streaming(channel, name, int(options["size"])) for channel in channels
+            ]
+            return
         payload = {
             "echo": _PAYLOAD,
             "upload": bytes(int(options.get("size", "0"))),

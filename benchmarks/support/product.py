@@ -1,17 +1,19 @@
 """The product as a subject: an echo of a typed dataclass, at each level."""
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import anyio
 import msgspec
 
 from benchmarks.support.users import DOMAIN, mapping
 from benchmarks.support.workload import Echo
 from signetrpc.rpc import (
     AccountFile,
+    BidirectionalMethod,
     Channel,
     Impersonation,
     Keytab,
@@ -20,6 +22,7 @@ from signetrpc.rpc import (
     Protection,
     SecurityPolicy,
     Server,
+    ServerStreamMethod,
     UnaryMethod,
     anyone,
     connect_with,
@@ -92,6 +95,42 @@ class BulkService:
         return bytes(size)
 
 
+@service("benchmark.Stream")
+class StreamService:
+    """Messages one after the other."""
+
+    @method(Protection.SEAL)
+    async def stream(self, count: int) -> AsyncIterator[Payload]:
+        for _ in range(count):
+            yield _PAYLOAD
+
+    @method(Protection.SEAL)
+    async def talk(self, said: AsyncIterator[Payload]) -> AsyncIterator[Payload]:
+        async for payload in said:
+            yield payload
+
+    @method(Protection.SEAL)
+    async def flood(self, size: int) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(size)
+
+
+class StreamArguments(msgspec.Struct, frozen=True):
+    """What `stream` takes."""
+
+    count: int
+
+
+class TalkArguments(msgspec.Struct, frozen=True):
+    """What `talk` takes beside its stream."""
+
+
+class FloodArguments(msgspec.Struct, frozen=True):
+    """What `flood` takes."""
+
+    size: int
+
+
 class UploadArguments(msgspec.Struct, frozen=True):
     """What `upload` takes."""
 
@@ -120,13 +159,38 @@ _DOWNLOAD: UnaryMethod[DownloadArguments, bytes] = UnaryMethod(
 )
 
 
+_STREAM: ServerStreamMethod[StreamArguments, Payload] = ServerStreamMethod(
+    service="benchmark.Stream",
+    name="stream",
+    protection=Protection.SEAL,
+    arguments=StreamArguments,
+    result=Payload,
+)
+_TALK: BidirectionalMethod[TalkArguments, Payload, Payload] = BidirectionalMethod(
+    service="benchmark.Stream",
+    name="talk",
+    protection=Protection.SEAL,
+    arguments=TalkArguments,
+    item=Payload,
+    result=Payload,
+)
+_FLOOD: ServerStreamMethod[FloodArguments, bytes] = ServerStreamMethod(
+    service="benchmark.Stream",
+    name="flood",
+    protection=Protection.SEAL,
+    arguments=FloodArguments,
+    result=bytes,
+)
+
+
 class EchoArguments(msgspec.Struct, frozen=True):
     """The arguments of all three."""
 
     payload: Payload
 
 
-_ARGUMENTS = EchoArguments(Payload("account", 42, bytes(84)))
+_PAYLOAD = Payload("account", 42, bytes(84))
+_ARGUMENTS = EchoArguments(_PAYLOAD)
 
 
 def _method(level: Protection) -> UnaryMethod[EchoArguments, Payload]:
@@ -159,7 +223,9 @@ async def serve_product(options: dict[str, str]) -> None:
     if "impersonate" in options:
         impersonate = LinuxImpersonation(mapping=mapping(options["realm"]))
     server = Server(
-        [EchoService, BulkService], authorize=authorize, impersonate=impersonate
+        [EchoService, BulkService, StreamService],
+        authorize=authorize,
+        impersonate=impersonate,
     )
     async with await listen_with("tcp://127.0.0.1:0", acceptor, door=_OPEN) as listener:
         print(listener.address, flush=True)
@@ -177,6 +243,9 @@ async def connect_product(
     async with AsyncExitStack() as stack:
         for _ in range(connections):
             channel = await stack.enter_async_context(connect_with(connector))
+            if "beside" in options:
+                flood = _flooded(channel, int(options["beside"]))
+                await stack.enter_async_context(flood)
             echoes.append(partial(echo, channel))
         yield echoes
 
@@ -198,11 +267,46 @@ def _connector(address: Address, options: dict[str, str]) -> Connector:
     )
 
 
+@asynccontextmanager
+async def _flooded(channel: Channel, size: int) -> AsyncGenerator[None]:
+    """Read a stream of large items without end, all the while."""
+
+    async def read() -> None:
+        async for _ in channel.server_stream(_FLOOD, FloodArguments(size)):
+            pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _read(channel: Channel, count: int) -> None:
+    read = 0
+    async with channel.server_stream(_STREAM, StreamArguments(count)) as items:
+        async for _ in items:
+            read += 1
+    assert read == count
+
+
+async def _talk(channel: Channel, count: int) -> None:
+    read = 0
+    said = (_PAYLOAD for _ in range(count))
+    async with channel.bidirectional(_TALK, TalkArguments(), said) as items:
+        async for _ in items:
+            read += 1
+    assert read == count
+
+
 def _call(options: dict[str, str]) -> Callable[[Channel], Awaitable[object]]:
     match options.get("call", "echo"):
         case "upload":
             upload = UploadArguments(bytes(int(options["size"])))
             return lambda channel: channel.unary(_UPLOAD, upload, timeout=30.0)
+        case "stream":
+            return lambda channel: _read(channel, int(options["size"]))
+        case "talk":
+            return lambda channel: _talk(channel, int(options["size"]))
         case "download":
             download = DownloadArguments(int(options["size"]))
             return lambda channel: channel.unary(_DOWNLOAD, download, timeout=30.0)

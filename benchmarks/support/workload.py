@@ -18,8 +18,6 @@ __all__ = ["Echo", "Load", "Measured", "measure", "measure_connecting"]
 Echo = Callable[[], Awaitable[object]]
 """One call on one connection."""
 
-WARM_UP_CALLS = 200
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
@@ -30,11 +28,13 @@ class Load:
         in_flight: Calls under way on each; 0 measures connecting instead: each round is
             a connection, its handshake and one call.
         seconds: How long to go on.
+        warm_up: Calls before that.
     """
 
     connections: int
     in_flight: int
     seconds: float
+    warm_up: int = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ async def measure(echoes: list[Echo], load: Load) -> Measured:
             durations.append(clock() - start)
 
     for echo in echoes:
-        for _ in range(WARM_UP_CALLS // len(echoes)):
+        for _ in range(load.warm_up // len(echoes)):
             await echo()
     start = clock()
     cpu = time.process_time()
