@@ -271,7 +271,13 @@ class Channel:
                 raise DeadlineExceeded
             try:
                 return await connection.stream(
-                    method.wire_name, level, body, left, pairs, self._max_body_bytes
+                    method.wire_name,
+                    level,
+                    body,
+                    left,
+                    pairs,
+                    method.kind,
+                    self._max_body_bytes,
                 )
             except (InsufficientProtection, FrameTooLarge) as error:
                 raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error

@@ -7,7 +7,6 @@ cancellation, the connection's end) takes the entry out, once.
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final, TypeVar, cast
 
 import anyio
@@ -19,7 +18,7 @@ from signetrpc.transport import (
     TransportError,
 )
 from signetrpc.transport._driver import Link
-from signetrpc.transport._loops import Loop, Waiter
+from signetrpc.transport._loops import Loop
 
 from ._assembly import Assemblies, Buffers
 from ._codec import Body
@@ -42,6 +41,8 @@ from ._messages import (
     encode_credit,
 )
 from ._outbox import Outbox
+from ._pending_call import PendingCall
+from ._schema import CallKind
 from ._status import StatusCode
 from ._stream_call import StreamCall, error_of
 from .errors import DeadlineExceeded, NotCarriedOut, RpcError
@@ -53,42 +54,6 @@ R = TypeVar("R")
 _LAST_CALL_ID: Final = 0xFFFFFFFF
 _ROOM_SECONDS: Final = 60.0
 """A call without a deadline begins within this time, or the server reads nothing."""
-
-
-class _PendingCall:
-    """A call under way: the level it is pinned to, its reply's form, and who waits.
-
-    Attributes:
-        outbox: What sends its arguments, where they go in parts.
-        window: What counts its reply, where that comes in parts.
-    """
-
-    __slots__ = ("decode", "level", "outbox", "waiter", "window")
-
-    def __init__(
-        self,
-        level: Protection,
-        decode: Callable[[Body], object],
-        waiter: Waiter[object],
-    ) -> None:
-        self.level = level
-        self.decode = decode
-        self.waiter = waiter
-        self.outbox: Outbox | None = None
-        self.window: ReceiveWindow | None = None
-
-    def end(self, outcome: object) -> None:
-        """Wake its caller, unless that was cancelled in this very turn."""
-        if not self.waiter.done():
-            self.waiter.set_result(outcome)
-        if self.outbox is not None:
-            self.outbox.close(partial(_given, outcome))
-
-
-def _given(outcome: object) -> Exception:
-    if isinstance(outcome, Exception):
-        return outcome
-    return RpcError(StatusCode.CANCELLED, "answered before all of it was sent")
 
 
 class ClientConnection(Exchange):
@@ -106,7 +71,7 @@ class ClientConnection(Exchange):
         keepalive: KeepalivePolicy | None = None,
     ) -> None:
         super().__init__(loop, link, keepalive=keepalive)
-        self._calls: dict[int, _PendingCall | StreamCall] = {}
+        self._calls: dict[int, PendingCall | StreamCall] = {}
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
@@ -175,7 +140,7 @@ class ClientConnection(Exchange):
             timeout = await self._wait_for_room(timeout)
         if level < self.established.minimum:
             level = self.established.minimum
-        call = _PendingCall(level, decode, self._loop.waiter())
+        call = PendingCall(level, decode, self._loop.waiter())
         call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
             if call.outbox is not None:
@@ -197,12 +162,13 @@ class ClientConnection(Exchange):
         body: bytes,
         timeout: float | None,
         metadata: bytes,
+        kind: CallKind,
         limit: int,
     ) -> StreamCall:
         """Begin a call in which a stream travels, and return it.
 
-        The arguments are those of `call`; `limit` is what one message may have, in
-        bytes.
+        The arguments are those of `call`, and how many messages travel each way;
+        `limit` is what one message may have, in bytes.
 
         Raises:
             RpcError: It ended while its arguments were sent.
@@ -216,7 +182,7 @@ class ClientConnection(Exchange):
             timeout = None if timeout is None else left
         if level < self.established.minimum:
             level = self.established.minimum
-        call = StreamCall(self, self._next_id, level, limit)
+        call = StreamCall(self, self._next_id, level, kind, limit)
         call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
             if len(body) > PART_BYTES:
@@ -228,7 +194,7 @@ class ClientConnection(Exchange):
 
     def _begin(
         self,
-        call: "_PendingCall | StreamCall",
+        call: PendingCall | StreamCall,
         method: bytes,
         level: Protection,
         timeout: float | None,
@@ -243,7 +209,7 @@ class ClientConnection(Exchange):
         self._check_not_ended()
         self._next_id = call_id + 1
         self._calls[call_id] = call
-        if more and isinstance(call, _PendingCall):
+        if more and isinstance(call, PendingCall):
             call.outbox = Outbox(self, call_id, level)
         if timeout is not None:
             self._set_deadline(call_id, self._loop.time() + timeout)
@@ -291,7 +257,7 @@ class ClientConnection(Exchange):
         if call_id in self._calls:
             self._take(call_id)
 
-    def _take(self, call_id: int) -> _PendingCall | StreamCall:
+    def _take(self, call_id: int) -> PendingCall | StreamCall:
         self._deadlines.discard(call_id)
         self._assemblies.discard(call_id)
         call = self._calls.pop(call_id)
@@ -364,7 +330,7 @@ class ClientConnection(Exchange):
         call.end(outcome)
 
     def _piece_of(
-        self, call: _PendingCall, message: Reply | Part
+        self, call: PendingCall, message: Reply | Part
     ) -> bytes | memoryview:
         begun = message.id in self._assemblies
         match message:

@@ -8,7 +8,7 @@ worker its life.
 from signetrpc.transport import RemoteProtocolError
 
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow, SendWindow
-from ._messages import Credit, Headers, Item, Message, Part, Reply, Status
+from ._messages import Credit, End, Headers, Item, Message, Part, Reply, Status
 from ._metadata import metadata
 from ._schema import CallKind
 from ._status import StatusCode
@@ -34,23 +34,28 @@ class Crossing:
     """The state of one relayed call."""
 
     __slots__ = (
+        "_ended",
         "_gives",
         "_headed",
         "_limit",
         "_more_comes",
+        "_more_follows",
         "_replied",
         "_takes",
         "_to_caller",
         "_to_worker",
     )
 
-    def __init__(self, kind: CallKind, limit: int) -> None:
+    def __init__(self, kind: CallKind, limit: int, *, more: bool = False) -> None:
         """Begin a call.
 
         Args:
             kind: How many messages travel each way.
             limit: Bytes one message of the worker's may have.
+            more: Whether parts of the caller's arguments follow.
         """
+        self._more_follows = more
+        self._ended = False
         self._takes = kind.takes_items
         self._gives = kind.gives_items
         self._limit = limit
@@ -63,17 +68,34 @@ class Crossing:
         """Judge a message of the caller's and return what it counts as.
 
         Raises:
-            RemoteProtocolError: The method takes no such message, or there was no
+            RemoteProtocolError: The call can have no such message now, or there was no
                 credit for it.
         """
-        if isinstance(message, Item) and not self._takes:
-            raise RemoteProtocolError(f"an item for call {message.id}, of none")
-        if isinstance(message, Credit):
-            self._to_caller.grant(message.size)
+        match message:
+            case Credit(size=credit):
+                self._to_caller.grant(credit)
+            case Part(more=more):
+                if not self._more_follows:
+                    raise RemoteProtocolError(f"a part of nothing for {message.id}")
+                self._more_follows = more
+            case Item(more=more):
+                self._check_stream(message)
+                self._more_follows = more
+            case End():
+                self._check_stream(message)
+                self._ended = True
+            case _:
+                pass
         size = counted(message)
         if size:
             self._to_worker.arrived(size)
         return size
+
+    def _check_stream(self, message: Item | End) -> None:
+        if not self._takes or self._more_follows or self._ended:
+            raise RemoteProtocolError(
+                f"{type(message).__name__} for call {message.id} at the wrong moment"
+            )
 
     def of_worker(self, message: WorkerMessage, size: int) -> StatusCode | None:
         """Judge a message of the worker's; return how the call has ended, if it has.
@@ -111,6 +133,8 @@ class Crossing:
                     )
                 if code == StatusCode.OK and not gives:
                     raise RemoteProtocolError("status OK without a result")
+                if code == StatusCode.OK and self._more_comes:
+                    raise RemoteProtocolError(f"half an item of call {message.id}")
                 _check_pairs(trailers, "trailers")
                 return StatusCode(code)
             case Part(more=more, chunk=piece):

@@ -141,6 +141,13 @@ class ServerConnection(AnsweringConnection):
 
     def _take(self, call: RunningCall, message: Item | Part | End | Credit) -> None:
         inbox = call.inbox
+        takes = call.endpoint.handler.method.kind.takes_items
+        if isinstance(message, Item | End) and (
+            not takes or call.id in self._assemblies
+        ):
+            raise RemoteProtocolError(
+                f"{type(message).__name__} for call {call.id} at the wrong moment"
+            )
         match message:
             case Credit(size=size):
                 if call.outbox is not None:
@@ -152,8 +159,6 @@ class ServerConnection(AnsweringConnection):
             case Part(chunk=chunk, more=more) if inbox is not None:
                 inbox.add_part(chunk, more)
             case Item(body=body, more=more) if inbox is not None:
-                if not call.endpoint.handler.method.kind.takes_items:
-                    raise RemoteProtocolError(f"an item for call {call.id}, of none")
                 inbox.add(body, more)
             case End() if inbox is not None:
                 inbox.finish()

@@ -1,5 +1,6 @@
 """A call in which a stream travels, in the client's table of calls."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from signetrpc.transport import Protection, RemoteProtocolError
@@ -19,6 +20,7 @@ from ._messages import (
 )
 from ._metadata import Metadata, metadata
 from ._outbox import Outbox
+from ._schema import CallKind
 from ._status import StatusCode
 from .errors import RpcError, rpc_error
 
@@ -67,6 +69,7 @@ class StreamCall:
         connection: "ClientConnection",
         call_id: int,
         level: Protection,
+        kind: CallKind,
         limit: int,
     ) -> None:
         self.id = call_id
@@ -77,13 +80,19 @@ class StreamCall:
         self.trailers: Metadata = ()
         self.ended = False
         self._connection = connection
-        self._replied = False
+        self._gives = kind.gives_items
+        self._replied = False  # with an item, or with all there is
         self._half_closed = False
         self._waiter: Waiter[None] | None = None
 
     def end_sending(self) -> None:
-        """Tell the server that no further items come."""
+        """Tell the server that no further items come.
+
+        Raises:
+            BusyError: A task is sending one.
+        """
         if not self._half_closed and not self.ended:
+            self.outbox.check_idle()
             self._half_closed = True
             self._connection.send(encode_end(self.id), self.level)
             closed = RpcError(StatusCode.FAILED_PRECONDITION, "sending has ended")
@@ -94,6 +103,12 @@ class StreamCall:
         self._connection.give_up(self.id)
         error = RpcError(StatusCode.CANCELLED, "the call was cancelled")
         self.end(error)
+
+    def abandon(self) -> None:
+        """Give the call up, from anywhere: from a finaliser, or in another thread."""
+        if not self.ended:
+            with suppress(RuntimeError):  # the loop is closed, and the connection too
+                self._connection.loop.call_soon_threadsafe(self.cancel)
 
     async def wait_headers(self) -> Metadata:
         """Wait for what the server sends ahead.
@@ -131,23 +146,24 @@ class StreamCall:
     ) -> bool:
         match message:
             case Item(body=body, more=more):
-                if self._replied:
-                    raise RemoteProtocolError(f"an item after the reply to {self.id}")
+                if not self._gives:
+                    raise RemoteProtocolError(f"an item for call {self.id}, of none")
+                self._replied = True
                 self.inbox.add(body, more)
                 return False
             case Part(chunk=chunk, more=more):
                 self.inbox.add_part(chunk, more)
-                return self._replied and not more and self._finish()
+                return not self._gives and not more and self._finish()
             case Reply(body=body, more=more, trailers=trailers):
-                if self._replied:
-                    raise RemoteProtocolError(f"a second reply to call {self.id}")
+                if self._gives or self._replied:
+                    raise RemoteProtocolError(f"a reply to call {self.id}, of none")
                 self._replied = True
                 self.trailers = _checked(trailers, "trailers")
                 self.inbox.add(body, more, counted=False)
                 return not more and self._finish()
             case Status(code=StatusCode.OK, trailers=trailers):
-                if self._replied:
-                    raise RemoteProtocolError(f"a status after the reply to {self.id}")
+                if not self._gives:
+                    raise RemoteProtocolError("status OK without a result")
                 self.trailers = _checked(trailers, "trailers")
                 return self._finish()
             case Status():
@@ -157,8 +173,8 @@ class StreamCall:
                 self.inbox.cut(lambda: error)
                 return self._over(error)
             case Headers(metadata=pairs):
-                if self.headers is not None:
-                    raise RemoteProtocolError(f"second headers of call {self.id}")
+                if self.headers is not None or self._replied:
+                    raise RemoteProtocolError(f"headers of {self.id} come too late")
                 self.headers = _checked(pairs, "headers")
                 return False
             case Credit(size=size):

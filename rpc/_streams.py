@@ -1,6 +1,14 @@
 """Streams as callers see them."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+)
+from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -27,15 +35,6 @@ ItemSource = AsyncIterable[I] | Iterable[I]
 Begin = Callable[[], Awaitable[StreamCall]]
 
 
-async def _each(source: ItemSource[I]) -> AsyncIterator[I]:
-    if isinstance(source, AsyncIterable):
-        async for item in source:
-            yield item
-    else:
-        for item in source:
-            yield item
-
-
 class _Sending(Generic[I]):
     """Encodes and sends a caller's items."""
 
@@ -50,11 +49,30 @@ class _Sending(Generic[I]):
         value, level = lowered(item)
         body = self._encode(value)
         check_size(len(body), self._limit, "item")
-        await self._call.outbox.send(body, protection or level)
+        try:
+            await self._call.outbox.send(body, protection or level)
+        finally:
+            if self._call.outbox.midway:
+                self._call.cancel()  # half an item cannot be taken back
 
     async def send_all(self, source: ItemSource[I]) -> None:
-        async for item in _each(source):
-            await self.send(item)
+        if isinstance(source, AsyncIterable):
+            later = aiter(source)
+            try:
+                async for item in later:
+                    await self.send(item)
+            finally:
+                # What it holds is let go now, and in this task.
+                if isinstance(later, AsyncGenerator):
+                    await later.aclose()
+        else:
+            iterator = iter(source)
+            try:
+                for item in iterator:
+                    await self.send(item)
+            finally:
+                if isinstance(iterator, Generator):
+                    iterator.close()
         self._call.end_sending()
 
 
@@ -97,6 +115,7 @@ class _Pump:
     ) -> None:
         self.failure: Exception | None = None
         self._call = call
+        self._loop = loop
         self._over = anyio.Event()
         self._scope = anyio.CancelScope()
         loop.spawn(self._run(sending, source), copy_context())
@@ -116,6 +135,16 @@ class _Pump:
     def _fail(self, error: Exception) -> None:
         self.failure = error
         self._call.cancel()
+
+    def cancel(self) -> None:
+        """Let the task end."""
+        self._scope.cancel()
+
+    def abandon(self) -> None:
+        """Let the task end, from anywhere: from a finaliser, or in another thread."""
+        if not self._over.is_set():
+            with suppress(RuntimeError):  # the loop is closed, and the task over
+                self._loop.call_soon_threadsafe(self.cancel)
 
     async def stop(self) -> None:
         """End the task, and wait for that: the source is the caller's own code."""
@@ -140,11 +169,22 @@ class ServerStream(Generic[R]):
         self._begin = begin
         self._decode = decode
         self._call: StreamCall | None = None
+        self._beginning: anyio.Lock | None = None
 
     async def _started(self) -> StreamCall:
-        if self._call is None:
-            self._call = await self._begin()
-        return self._call
+        if self._call is not None:
+            return self._call
+        if self._beginning is None:
+            self._beginning = anyio.Lock()
+        async with self._beginning:  # one task can send while another reads
+            if self._call is None:
+                call = await self._begin()
+                self._begun(call)
+                self._call = call
+            return self._call
+
+    def _begun(self, call: StreamCall) -> None:
+        """Prepare what else there is to a call."""
 
     def __aiter__(self) -> Self:
         return self
@@ -172,8 +212,14 @@ class ServerStream(Generic[R]):
         self.cancel()
 
     def __del__(self) -> None:
-        if getattr(self, "_call", None) is not None:
-            self.cancel()
+        call = getattr(self, "_call", None)
+        if call is not None:
+            call.abandon()
+
+    @property
+    def waiting(self) -> bool:
+        """True while there is an item to have without waiting for it."""
+        return self._call is not None and self._call.inbox.waiting
 
     def cancel(self) -> None:
         """Give the call up, unless it has ended: the server's handler is cancelled."""
@@ -217,38 +263,50 @@ class BidirectionalStream(ServerStream[R], Generic[I, R]):
         self._source = source
         self._pump: _Pump | None = None
 
-    async def _started(self) -> StreamCall:
-        if self._call is None:
-            call = await super()._started()
-            self._sending: _Sending[I] = _Sending(call, self._encode, self._limit)
-            if self._source is not None:
-                self._pump = _Pump(self._loop, call, self._sending, self._source)
-        assert self._call is not None
-        return self._call
+    def _begun(self, call: StreamCall) -> None:
+        self._sending: _Sending[I] = _Sending(call, self._encode, self._limit)
+        if self._source is not None:
+            self._pump = _Pump(self._loop, call, self._sending, self._source)
 
     async def __anext__(self) -> R:
         try:
             return await super().__anext__()
-        except RpcError:
-            if self._pump is not None and self._pump.failure is not None:
-                raise self._pump.failure from None
+        except (RpcError, StopAsyncIteration):
+            if self._pump is not None:
+                self._pump.cancel()
+                if self._pump.failure is not None:
+                    raise self._pump.failure from None
             raise
+
+    def __del__(self) -> None:
+        super().__del__()
+        pump = getattr(self, "_pump", None)
+        if pump is not None:
+            pump.abandon()
 
     async def send(self, item: I, *, protection: Protection | None = None) -> None:
         """Send one item, when the server has room for it.
+
+        Cancelled in the middle of a long item, it cancels the call.
 
         Args:
             item: Of the method's type.
             protection: A level to raise this item to.
 
         Raises:
-            RpcError: The call has ended.
+            BusyError: Another task is sending.
+            RpcError: The call has ended; or the item cannot be sent, and the call goes
+                on without it.
         """
         await self._started()
         await self._sending.send(item, protection)
 
     async def end(self) -> None:
-        """Tell the server that nothing more comes.  It may still send."""
+        """Tell the server that nothing more comes.  It may still send.
+
+        Raises:
+            BusyError: Another task is sending.
+        """
         (await self._started()).end_sending()
 
     async def __aexit__(self, *_: Any) -> None:

@@ -68,6 +68,14 @@ class Loop(Protocol):
         """Run `callback` once in the loop's next turn."""
         ...
 
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> object:
+        """Run `callback` soon; from another thread too, or from a finaliser.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
+        ...
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Run `callback` at `when`."""
         ...
@@ -98,6 +106,7 @@ class AsyncioLoop:
         self._owner = asyncio.current_task()
         self.time = loop.time
         self.call_soon = loop.call_soon
+        self.call_soon_threadsafe = loop.call_soon_threadsafe
         self.call_at = loop.call_at
         self.waiter: Callable[[], asyncio.Future[Any]] = loop.create_future
 

@@ -100,6 +100,7 @@ class TrioLoop:
         # The clock's own: handlers ask for the time in threads too.
         self.time = trio.lowlevel.current_clock().current_time
         self.waiter = TrioWaiter
+        self.call_soon_threadsafe = trio.lowlevel.current_trio_token().run_sync_soon
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` once in the loop's next turn."""

@@ -123,6 +123,10 @@ class HeldLoop:
         """As the real loop."""
         return self._loop.call_soon(callback)
 
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> object:
+        """As the real loop."""
+        return self._loop.call_soon_threadsafe(callback)
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Note the timer."""
         timer = _HeldTimer(when, callback)
