@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import signetrpc.rpc._delegated as module
 from signetrpc.rpc import (
     DelegatedCredential,
     Protection,
@@ -13,7 +14,6 @@ from signetrpc.rpc import (
     TicketCache,
     delegated_credential,
 )
-from signetrpc.rpc import _delegated as module
 from signetrpc.rpc._context import CURRENT, CallContext
 from signetrpc.rpc._delegated import default_credentials
 from signetrpc.transport import DelegationKind, Identity, ImpersonationLevel, Mechanism

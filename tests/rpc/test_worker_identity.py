@@ -237,7 +237,10 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_step_that_did_not_work_is_noticed(
     pretended: pytest.MonkeyPatch, name: str, result: object, says: str
 ) -> None:
-    pretended.setattr(identity, name, lambda *_: result)
+    def answer(*_: object) -> object:
+        return result
+
+    pretended.setattr(identity, name, answer)
     with pytest.raises(IdentityError, match=says):
         become(USER, parent=1, max_memory_bytes=MEMORY)
 
