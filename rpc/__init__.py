@@ -39,6 +39,7 @@ from signetrpc.transport import (
 from ._audit import AuditRecord
 from ._authorization import AuthorizationRequest, Authorizer, anyone, authenticated
 from ._blocking import BlockingChannel, connect_blocking
+from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream
 from ._channel import Channel
 from ._client import connect, connect_with
 from ._context import CallContext, current_call, current_caller
@@ -88,7 +89,9 @@ __all__ = [
     "BidirectionalInterceptor",
     "BidirectionalMethod",
     "BidirectionalStream",
+    "BlockingBidirectionalStream",
     "BlockingChannel",
+    "BlockingServerStream",
     "CallContext",
     "CallInterceptor",
     "Channel",

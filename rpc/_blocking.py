@@ -1,14 +1,10 @@
 """The blocking client: the same channel on an event loop in a thread of its own."""
 
-import asyncio
-import threading
-from collections.abc import Generator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
-from anyio.from_thread import start_blocking_portal
 
 from signetrpc.transport import (
     ClientCredentials,
@@ -19,40 +15,46 @@ from signetrpc.transport import (
     SecurityPolicy,
 )
 
-from ._assembly import DEFAULT_MAX_BODY_BYTES
+from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
+from ._blocking_halves import Sending
+from ._blocking_loop import LoopThread, channel_closed
+from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream, feed
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect
 from ._delegated import default_credentials
+from ._items import lowered
+from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._metadata import MetadataInput
-from ._methods import UnaryMethod
-from ._status import StatusCode
-from .errors import RpcError
+from ._methods import (
+    BidirectionalMethod,
+    ClientStreamMethod,
+    ServerStreamMethod,
+    UnaryMethod,
+)
 
 __all__ = ["BlockingChannel", "connect_blocking"]
 
 A = TypeVar("A", bound=msgspec.Struct)
+I = TypeVar("I")  # noqa: E741 - an item, beside arguments and results
 R = TypeVar("R")
 
 _DEFAULT_POLICY: Final = SecurityPolicy()
 
 
-class _Gate:
-    """Lets calls in, until the loop that would run them is about to end."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.shut = False
-
-
 class BlockingChannel:
-    """`Channel` for code without an event loop.  Several threads may use one."""
+    """`Channel` for code without an event loop.  Several threads may use one.
+
+    It belongs to the process that made it.  In one that is forked from that, its calls
+    fail at once with RuntimeError, and the connection goes on to serve the parent;
+    connect again in the child.
+    """
 
     def __init__(
-        self, channel: Channel, loop: asyncio.AbstractEventLoop, gate: _Gate
+        self, channel: Channel, thread: LoopThread[Channel], max_body_bytes: int
     ) -> None:
         self._channel = channel
-        self._loop = loop
-        self._gate = gate
+        self._thread = thread
+        self._max_body_bytes = max_body_bytes
 
     @property
     def peer(self) -> Identity:
@@ -76,30 +78,125 @@ class BlockingChannel:
         """Call a method and wait for the result; see `Channel.unary`.
 
         An interrupt (KeyboardInterrupt) cancels the call.
+
+        Raises:
+            RuntimeError: This is a process that was forked from the channel's.
         """
-        with self._gate.lock:
-            if self._gate.shut:
-                raise _closed()
-            future = asyncio.run_coroutine_threadsafe(
-                self._channel.unary(
-                    method,
-                    arguments,
-                    timeout=timeout,
-                    metadata=metadata,
-                    protection=protection,
-                ),
-                self._loop,
-            )
+        return self._thread.run(
+            self._channel.unary,
+            method,
+            arguments,
+            timeout=timeout,
+            metadata=metadata,
+            protection=protection,
+        )
+
+    def client_stream(
+        self,
+        method: ClientStreamMethod[A, I, R],
+        arguments: A,
+        items: Iterable[I],
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> R:
+        """Send a stream and wait for the result; see `Channel.client_stream`.
+
+        The items are iterated in a thread of their own, which stops when the call has
+        ended: that may be one item later.
+
+        Raises:
+            RuntimeError: This is a process that was forked from the channel's.
+        """
+        self._thread.check()
+        sending = Sending[I](self._thread, self._measure(method))
+        feed(sending, items)
         try:
-            return future.result()
-        except CancelledError as error:  # with the loop: nobody else cancels it
-            raise _closed() from error
+            return self._thread.run(
+                self._channel.client_stream,
+                method,
+                arguments,
+                sending,
+                timeout=timeout,
+                metadata=metadata,
+                protection=protection,
+            )
         finally:
-            future.cancel()  # does nothing to a call that has ended
+            sending.close(channel_closed())
 
+    def server_stream(
+        self,
+        method: ServerStreamMethod[A, R],
+        arguments: A,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> BlockingServerStream[R]:
+        """Begin to receive a stream; see `Channel.server_stream`.
 
-def _closed() -> RpcError:
-    return RpcError(StatusCode.CANCELLED, "the channel is closed")
+        Raises:
+            RpcError: The channel is closed.  Everything else comes when the stream is
+                entered or read.
+            RuntimeError: This is a process that was forked from the channel's.
+        """
+        return BlockingServerStream(
+            self._thread,
+            lambda: self._channel.server_stream(
+                method,
+                arguments,
+                timeout=timeout,
+                metadata=metadata,
+                protection=protection,
+            ),
+        )
+
+    def bidirectional(
+        self,
+        method: BidirectionalMethod[A, I, R],
+        arguments: A,
+        items: Iterable[I] | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataInput | None = None,
+        protection: Protection | None = None,
+    ) -> BlockingBidirectionalStream[I, R]:
+        """Begin a stream each way; see `Channel.bidirectional`.
+
+        Items that are given are iterated in a thread of their own.
+
+        Raises:
+            RpcError: The channel is closed.  Everything else comes when the stream is
+                entered, read or sent to.
+            RuntimeError: This is a process that was forked from the channel's.
+        """
+        return BlockingBidirectionalStream(
+            self._thread,
+            lambda: self._channel.bidirectional(
+                method,
+                arguments,
+                timeout=timeout,
+                metadata=metadata,
+                protection=protection,
+            ),
+            self._measure(method),
+            items,
+        )
+
+    def _measure(
+        self, method: ClientStreamMethod[A, I, R] | BidirectionalMethod[A, I, R]
+    ) -> Callable[[I], int]:
+        limit = self._max_body_bytes
+
+        def measure(item: I) -> int:
+            # What cannot be sent is said to the thread that wants to send it; the loop
+            # encodes again, behind whatever an interceptor makes of the item.
+            size = len(method.encode_item(lowered(item)[0]))
+            check_size(size, limit, "item")
+            return size
+
+        return measure
 
 
 @contextmanager
@@ -113,8 +210,13 @@ def connect_blocking(
     tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
 ) -> Generator[BlockingChannel]:
-    """Connect to a server and give a channel that blocks; see `connect`."""
+    """Connect to a server and give a channel that blocks; see `connect`.
+
+    Its event loop runs in a daemon thread, which keeps no program from ending: a
+    channel that is still open then is closed.
+    """
     options: dict[str, Any] = {
         # Here, where the call is known that this may be part of.
         "credentials": default_credentials() if credentials is None else credentials,
@@ -124,18 +226,11 @@ def connect_blocking(
         "tls": tls,
         "default_timeout": default_timeout,
         "max_body_bytes": max_body_bytes,
+        "keepalive": keepalive,
     }
-    with (
-        start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(connect(target, **options)) as channel,
-    ):
-        gate = _Gate()
-        try:
-            yield BlockingChannel(channel, portal.call(_running_loop), gate)
-        finally:
-            with gate.lock:
-                gate.shut = True
-
-
-async def _running_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
+    thread = LoopThread(lambda: connect(target, **options))
+    channel = thread.start()
+    try:
+        yield BlockingChannel(channel, thread, max_body_bytes)
+    finally:
+        thread.close()

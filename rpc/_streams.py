@@ -221,6 +221,11 @@ class ServerStream(Generic[R]):
         """True while there is an item to have without waiting for it."""
         return self._call is not None and self._call.inbox.waiting
 
+    @property
+    def waiting(self) -> bool:
+        """True while there is an item to have without waiting for it."""
+        return self._call is not None and self._call.inbox.waiting
+
     def cancel(self) -> None:
         """Give the call up, unless it has ended: the server's handler is cancelled."""
         if self._call is not None:

@@ -19,6 +19,7 @@ from signetrpc.idl._python import client_source
 from signetrpc.rpc import BlockingChannel, Channel, Protection, RpcError, UnaryMethod
 from signetrpc.rpc._decorators import service_definition
 from signetrpc.rpc._handlers import ServiceDefinition
+from signetrpc.rpc._methods import Method
 from signetrpc.rpc._schema import ServiceSchema
 from signetrpc.rpc._types import TypeReader
 from tests.idl.schemas import services
@@ -200,10 +201,11 @@ def test_any_schema_survives_its_client(schema: ServiceSchema) -> None:
     assert formatted(source) == source
     with imported(source) as module:
         values: list[Any] = list(vars(module).values())
-        methods: list[Any] = [each for each in values if isinstance(each, UnaryMethod)]
+        methods: list[Any] = [each for each in values if isinstance(each, Method)]
         assert len(methods) == len(schema.methods)
         for method, expected in zip(methods, schema.methods, strict=True):
             assert method.full_name == f"{schema.name}/{expected.name}"
+            assert method.kind is expected.kind
             assert method.protection is expected.protection
             assert method.impersonate is expected.impersonate
             reader = TypeReader()
@@ -212,6 +214,8 @@ def test_any_schema_survives_its_client(schema: ServiceSchema) -> None:
                 (field.encode_name, reader.read(field.type, "")) for field in fields
             ] == [(each.name, each.type) for each in expected.parameters]
             assert reader.read(method.result, "") == expected.result
+            if expected.stream is not None:
+                assert reader.read(method.item, "") == expected.stream.type
             known = {each.name: each for each in schema.types}
             for definition in reader.definitions:
                 assert definition == known[definition.name]
