@@ -5,7 +5,6 @@ deadline, its caller, the connection.  There the audit is told.
 """
 
 import logging
-import threading
 from functools import partial
 from typing import Any, Final
 
@@ -13,10 +12,11 @@ import anyio.from_thread
 
 from signetrpc.transport import FrameTooLarge, InsufficientProtection, Protection
 from signetrpc.transport._driver import Link
-from signetrpc.transport._loops import Loop
+from signetrpc.transport._loops import Loop, thread_id
 
 from ._assembly import Assemblies, check_size
 from ._context import CallContext, CancellationCause
+from ._details import cut, written_details
 from ._exchange import Exchange
 from ._messages import (
     PART_BYTES,
@@ -55,7 +55,7 @@ class AnsweringConnection(Exchange):
         super().__init__(loop, link, window=serving.window, keepalive=serving.keepalive)
         self._serving = serving
         self._calls: dict[int, RunningCall] = {}
-        self._thread = threading.get_ident()
+        self._thread = thread_id()
         self._stopping = False
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
@@ -87,7 +87,7 @@ class AnsweringConnection(Exchange):
             RuntimeError: They were sent before, or the answer has begun.
             RpcError: RESOURCE_EXHAUSTED; the caller takes no message of that length.
         """
-        if threading.get_ident() != self._thread:
+        if thread_id() != self._thread:
             anyio.from_thread.run_sync(self.send_headers, call_id, headers)
             return
         call = self._calls.get(call_id)
@@ -288,7 +288,8 @@ def _encoded(
         if error is None:
             return encode_status(call_id, 0, "", context.trailers), StatusCode.OK
         code, trailers = StatusCode(error.status), error.trailers or context.trailers
-        return encode_status(call_id, code, error.message, trailers), code
+        details = cut(written_details(error.details))
+        return encode_status(call_id, code, error.message, trailers, details), code
     except Exception:
         # What a handler put into its error must hurt no other call.
         _log.exception("the error of call %d cannot travel", call_id)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from signetrpc.transport import Protection, RemoteProtocolError
 from signetrpc.transport._loops import Waiter
 
+from ._details import read_details
 from ._inbox import Inbox
 from ._messages import (
     Credit,
@@ -39,7 +40,8 @@ def error_of(message: Status) -> RpcError:
     if message.code == StatusCode.OK:
         raise RemoteProtocolError("status OK without a result")
     trailers = _checked(message.trailers, "trailers")
-    return rpc_error(StatusCode(message.code), message.message, trailers)
+    details = read_details(message.details or ())
+    return rpc_error(StatusCode(message.code), message.message, trailers, details)
 
 
 def _checked(pairs: object, what: str) -> Metadata:

@@ -1,7 +1,7 @@
 """The errors of calls and of interface definitions.
 
     Exception
-      RpcError(status, message, trailers)  a call ended with another status than OK
+      RpcError(status, message, details)   a call ended with another status than OK
         DeadlineExceeded                   ... its time ran out; also a TimeoutError
         NotCarriedOut                      ... the server went before it took the call
       SchemaError(message, hint)           an interface is wrong: fix the code
@@ -11,8 +11,9 @@ A handler raises `RpcError` to end its call with a status; a caller catches it a
 looks at `status`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from ._details import Detail
 from ._metadata import Metadata, MetadataInput, metadata
 from ._status import StatusCode
 
@@ -34,11 +35,13 @@ class RpcError(Exception):
         message: For people; may be empty. It travels to the caller as it is, so it
             must not name a secret.
         trailers: Metadata that accompanies the status.
+        details: What else there is to say, typed; see `signetrpc.rpc.details`.
     """
 
     status: StatusCode
     message: str
     trailers: Metadata
+    details: tuple[Detail, ...] = ()
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class RpcError(Exception):
         message: str = "",
         *,
         trailers: MetadataInput | None = None,
+        details: Sequence[Detail] = (),
     ) -> None:
         """Make an error.
 
@@ -53,6 +57,8 @@ class RpcError(Exception):
             status: Any code but OK.
             message: For people.
             trailers: Metadata for the caller, under the rules of `Metadata`.
+            details: For programs.  Those over 16, or over 16 KiB together, are
+                left out, and the server's log says so.
 
         Raises:
             ValueError: The status is OK or no status at all, or a rule of metadata is
@@ -64,6 +70,7 @@ class RpcError(Exception):
             raise ValueError("OK is not an error")
         self.message = message
         self.trailers = metadata(trailers)
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         if not self.message:
@@ -90,9 +97,12 @@ class DeadlineExceeded(RpcError, TimeoutError):
         message: str = "the deadline passed",
         *,
         trailers: MetadataInput | None = None,
+        details: Sequence[Detail] = (),
     ) -> None:
         """Make an error with status DEADLINE_EXCEEDED."""
-        super().__init__(StatusCode.DEADLINE_EXCEEDED, message, trailers=trailers)
+        super().__init__(
+            StatusCode.DEADLINE_EXCEEDED, message, trailers=trailers, details=details
+        )
 
 
 class NotCarriedOut(RpcError):
@@ -137,7 +147,10 @@ class ImpersonationError(Exception):
 
 
 def rpc_error(
-    status: StatusCode, message: str = "", trailers: MetadataInput | None = None
+    status: StatusCode,
+    message: str = "",
+    trailers: MetadataInput | None = None,
+    details: Sequence[Detail] = (),
 ) -> RpcError:
     """Return the error of the fitting class for a status.
 
@@ -145,13 +158,14 @@ def rpc_error(
         status: Any code but OK.
         message: For people.
         trailers: Metadata that accompanies the status.
+        details: What else there is to say.
 
     Returns:
         A `DeadlineExceeded` for DEADLINE_EXCEEDED, else an `RpcError`.
     """
     if status == StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineExceeded(message, trailers=trailers)
-    return RpcError(status, message, trailers=trailers)
+        return DeadlineExceeded(message, trailers=trailers, details=details)
+    return RpcError(status, message, trailers=trailers, details=details)
 
 
 def _restored(

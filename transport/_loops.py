@@ -10,6 +10,7 @@ A `Loop` owns the tasks spawned on it: they end when its `async with` block does
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -18,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-__all__ = ["Loop", "Task", "Timer", "Waiter", "on_trio", "open_loop"]
+__all__ = ["Loop", "Task", "Timer", "Waiter", "on_trio", "open_loop", "thread_id"]
 
 T = TypeVar("T")
 
@@ -156,6 +157,11 @@ def on_trio() -> bool:
     # Not imported yet means not running; importing it here would demand it.
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def thread_id() -> int:
+    """Return which thread this is: a loop's own, or one of its worker threads."""
+    return threading.get_ident()
 
 
 @asynccontextmanager
