@@ -4,6 +4,7 @@ import pytest
 
 from signetrpc.rpc import Protection, RpcError, StatusCode
 from signetrpc.rpc._codec import encode_value
+from signetrpc.rpc._context import CancellationCause
 from signetrpc.rpc._messages import (
     PART_BYTES,
     Call,
@@ -193,7 +194,7 @@ async def test_the_service_keeps_time_itself_when_the_worker_is_silent() -> None
         await settle()
         (expired,) = held.client.heard()
         assert status(expired)[:2] == (1, StatusCode.DEADLINE_EXCEEDED)
-        assert worker.far.heard() == [Cancel(1)]
+        assert worker.far.heard() == [Cancel(1, CancellationCause.DEADLINE)]
         assert worker.worker.calls == 0
         await told(held, answer(1, "late"), encode_status(1, 4, "late"))
         assert held.client.heard() == []
@@ -340,7 +341,7 @@ async def test_a_caller_that_leaves_cancels_what_runs() -> None:
         assert held.client.pipe.receiver is not None
         held.client.pipe.receiver.pipe_ended(None)
         await settle()
-        assert worker.far.heard() == [Cancel(1)]
+        assert worker.far.heard() == [Cancel(1, CancellationCause.CONNECTION_LOST)]
         assert worker.far.pipe.closed
         assert worker.worker.calls == 0
         assert held.workers.killed == []
@@ -434,7 +435,7 @@ async def test_a_reply_too_long_for_the_caller_is_told_in_its_place() -> None:
         assert (call_id, code) == (1, StatusCode.RESOURCE_EXHAUSTED)
         assert "the caller takes no such message: " in message
         assert "limit 2048" in message
-        assert worker.far.heard() == [Cancel(1)]
+        assert worker.far.heard() == [Cancel(1, CancellationCause.REFUSED)]
         assert worker.worker.calls == 0
         assert held.workers.killed == []
 
