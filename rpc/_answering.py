@@ -5,6 +5,7 @@ deadline, its caller, the connection.  There the audit is told.
 """
 
 import logging
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Final
 
@@ -60,6 +61,11 @@ class AnsweringConnection(Exchange):
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
         )
+
+    @property
+    def calls(self) -> Collection[RunningCall]:
+        """Those under way."""
+        return self._calls.values()
 
     @property
     def busy(self) -> bool:
@@ -239,6 +245,7 @@ class AnsweringConnection(Exchange):
         reason: str = "",
         user: str | None = None,
     ) -> None:
+        self.counts.ended[status] += 1
         audit = self._serving.audit
         if audit is not None:
             audit.call_ended(context, status, reason, impersonated_as=user)

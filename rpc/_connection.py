@@ -25,6 +25,7 @@ from signetrpc.transport._session import SessionState
 
 from ._deadline import Deadlines
 from ._messages import Message, decode_message
+from ._statistics import Counts
 
 __all__ = ["Connection"]
 
@@ -46,6 +47,7 @@ class Connection(ABC):
         self._pipe = link.pipe
         self._session = link.session
         self.established = link.session.established
+        self.counts = Counts()
         self._deadlines = Deadlines()
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -95,6 +97,7 @@ class Connection(ABC):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the pipe."""
         if self._ended is None:
+            self.counts.received_bytes += len(data)
             self._session.receive_data(data)
             self._process()
 
@@ -118,6 +121,7 @@ class Connection(ABC):
                     break
                 if type(event) is MessagesReceived:
                     level = event.protection
+                    self.counts.received_messages += len(event.messages)
                     messages = iter(event.messages)
                     for message in messages:
                         self._receive(decode_message(message), level, message)
@@ -125,6 +129,7 @@ class Connection(ABC):
                             # A peer that does not read gets no further answers: a
                             # record can ask for a thousand times its own size.
                             rest = list(messages)
+                            self.counts.received_messages -= len(rest)
                             self._unread = MessagesReceived(level, rest)
                             break
                 elif type(event) is PeerClosed:
@@ -181,6 +186,8 @@ class Connection(ABC):
             self._session.send(message, level)
         except ConnectionClosed as error:
             self._end(error)
+        else:
+            self.counts.sent_messages += 1
 
     def _flush(self) -> None:
         """Seal what waits and write it, now."""
@@ -195,6 +202,7 @@ class Connection(ABC):
             self._end(ConnectionClosed(f"sealing failed: {error}", clean=False))
             return
         if data:
+            self.counts.sent_bytes += len(data)
             self._pipe.write(data)
 
     def _flush_soon(self) -> None:

@@ -1,9 +1,10 @@
 """`Server`: services, what callers are authenticated against, and where."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, cast
+from datetime import UTC, datetime
+from typing import Final, Protocol, cast
 
 import anyio
 from anyio.abc import TaskStatus
@@ -11,7 +12,6 @@ from anyio.abc import TaskStatus
 from signetrpc.transport import (
     DoorLimits,
     Identity,
-    Listener,
     LocalUser,
     Protection,
     SecurityPolicy,
@@ -26,6 +26,7 @@ from signetrpc.transport._steps import StepThreads
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
 from ._audit import Audit, AuditRecord
 from ._authorization import Authorizer, anyone, authenticated
+from ._aware import ServerAware
 from ._decorators import service_definition
 from ._handlers import Handler
 from ._impersonation import Impersonation
@@ -35,13 +36,15 @@ from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._offer import Offer
 from ._rules import Rules
+from ._schema import ServiceSchema
 from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
+from ._statistics import Ledger
 from ._template import check_platform, make_setup
 from ._workers import Workers
 from .errors import SchemaError
 
-__all__ = ["Server"]
+__all__ = ["LinkSource", "Server"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 _DEFAULT_POLICY: Final = SecurityPolicy()
@@ -49,10 +52,29 @@ _LOOKUPS: Final = 16
 _LOOKUP_SECONDS: Final = 10.0
 
 
+class LinkSource(Protocol):
+    """Where connections come from, their handshakes over; a `Listener` is one."""
+
+    @property
+    def address(self) -> object:
+        """Where it takes them; its text is for `connect`."""
+        ...
+
+    async def serve_links(
+        self, loop: Loop, handler: Callable[[Link], Awaitable[None]]
+    ) -> None:
+        """See `Listener.serve_links`."""
+        ...
+
+    def close(self) -> None:
+        """Take no more of them."""
+        ...
+
+
 class _Run:
     """One listener's connections, while they are served."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: LinkSource) -> None:
         self.connections: set[ServerConnection] = set()
         self.over = anyio.Event()
         self._listener = listener
@@ -138,7 +160,9 @@ class Server:
         self._authorize = authorize
         self._on_audit = audit
         self._runs: set[_Run] = set()
-        self._names: list[str] = []
+        self._schemas: list[ServiceSchema] = []
+        self._aware: list[ServerAware] = []
+        self.ledger = Ledger()
         self._impersonated: list[object] = []
         if impersonate is not None:
             check_platform()
@@ -157,15 +181,19 @@ class Server:
         self._packed = b"" if impersonate is None else offer.packed()
         if isinstance(authorize, Rules):
             authorize.check(self._endpoints)
+        for each in self._aware:
+            each.attach(self)
 
     def _add(self, given: object) -> None:
         instance: object = given
         if callable(given):
             instance = cast("Callable[[], object]", given)()
         definition = service_definition(type(instance))
-        if definition.name in self._names:
+        if definition.name in self.service_names:
             raise SchemaError(f"two services are named {definition.name}")
-        self._names.append(definition.name)
+        self._schemas.append(definition.schema)
+        if isinstance(instance, ServerAware):
+            self._aware.append(instance)
         for name, handler in definition.handlers.items():
             relayed = self._runs_as_caller(handler)
             chain = chained(self._interceptors, handler.method.kind)
@@ -200,7 +228,12 @@ class Server:
     @property
     def service_names(self) -> tuple[str, ...]:
         """The full names of the services, in the order given."""
-        return tuple(self._names)
+        return tuple(schema.name for schema in self._schemas)
+
+    @property
+    def schemas(self) -> tuple[ServiceSchema, ...]:
+        """The interfaces of the services, in the order given."""
+        return tuple(self._schemas)
 
     async def serve(
         self,
@@ -234,7 +267,7 @@ class Server:
 
     async def serve_listener(
         self,
-        listener: Listener,
+        listener: LinkSource,
         *,
         task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -265,6 +298,7 @@ class Server:
             async def handle(link: Link) -> None:
                 user = await self._local_user(link.session.peer, lookups)
                 connection = ServerConnection(loop, link, serving, user)
+                number = self.ledger.enter(connection, datetime.now(UTC))
                 try:
                     connection.start()
                     run.enter(connection)
@@ -273,7 +307,9 @@ class Server:
                 finally:
                     run.connections.discard(connection)
                     await connection.aclose()
+                    self.ledger.leave(number)
 
+            self.ledger.started = self.ledger.started or datetime.now(UTC)
             task_status.started(str(listener.address))
             self._runs.add(run)
             try:
@@ -291,6 +327,8 @@ class Server:
             grace: Seconds after which calls that are not over are cut off, with status
                 UNAVAILABLE.
         """
+        for each in self._aware:
+            each.draining()
         runs = list(self._runs)
         for run in runs:
             run.drain(grace)
@@ -323,8 +361,10 @@ class Server:
         workers = Workers(loop, config, self._local_users, setup)
         try:
             await workers.start()
+            self.ledger.crews.add(workers)
             yield workers
         finally:
+            self.ledger.crews.discard(workers)
             await workers.aclose()
 
     async def _local_user(

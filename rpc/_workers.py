@@ -139,6 +139,11 @@ class Workers:
         self._lookups = StepThreads(_LOOKUPS)
         self._closed = False
 
+    @property
+    def running(self) -> list[Worker]:
+        """Those that take calls."""
+        return [each for each in self._workers.values() if each.running]
+
     async def start(self) -> None:
         """Start the template process.
 
