@@ -183,11 +183,9 @@ def test_who_may_not_be_others_impersonates_nobody(people: People) -> None:
         ([word.replace(",+setuid", "") for word in both], "CAP_SETUID"),
     ):
         done = subprocess.run(command, capture_output=True, text=True)
-        if not missing:
-            assert (done.returncode, done.stderr) == (0, "")
-        else:
-            says = f"ImpersonationError: impersonation needs {missing}: run the server"
-            assert says in done.stderr
+        assert bool(done.returncode) is bool(missing), done.stderr
+        says = f"ImpersonationError: impersonation needs {missing}: run the server"
+        assert (says in done.stderr) is bool(missing)
 
 
 # What a caller's process is, from outside.
