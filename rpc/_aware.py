@@ -1,6 +1,5 @@
 """What a service can know of the server that serves it: for services about it."""
 
-from abc import ABC
 from typing import Protocol
 
 from ._schema import ServiceSchema
@@ -23,16 +22,16 @@ class Served(Protocol):
         ...
 
 
-class ServerAware(ABC):
+class ServerAware:
     """A base of service classes that are told of their server.
 
     A base and no Protocol: a service may well have a method `attach` of its own.
     """
 
-    def attach(self, server: Served) -> None:  # noqa: B027 - nothing is an answer
+    def attach(self, server: Served) -> None:
         """Take note of a server.  It knows all of its services by now."""
 
-    def draining(self) -> None:  # noqa: B027
+    def draining(self) -> None:
         """Take note that the server stops and waits for its calls to finish.
 
         A stream without an end has to end now.
