@@ -318,6 +318,13 @@ class Server:
                 self._runs.discard(run)
                 run.over.set()
 
+    @property
+    def busy(self) -> bool:
+        """True while calls are under way."""
+        return any(
+            connection.busy for run in self._runs for connection in run.connections
+        )
+
     async def drain(self, grace: float = DRAIN_SECONDS) -> None:
         """Stop: take no new connection, tell clients to go, let their calls finish.
 

@@ -117,6 +117,14 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Append a line of JSON for each call."),
     ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.0,
+            help="What calls under way have to finish when the server is stopped.",
+        ),
+    ] = 30.0,
     backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
 ) -> None:
     """Serve one or more service classes until interrupted.
@@ -149,7 +157,7 @@ def serve(
     if backend is Backend.UVLOOP:
         loop = {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
     try:
-        anyio.run(_serve, server, listen, started, **loop)
+        anyio.run(_serve, server, listen, started, grace, **loop)
     except ValueError as error:
         fail(str(error), hint="like 127.0.0.1:7420 or unix:///run/bank.sock")
     except ssl.SSLError as error:
@@ -165,7 +173,7 @@ def serve(
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
 
-async def _serve(server: Server, listen: str, started: str) -> None:
+async def _serve(server: Server, listen: str, started: str, grace: float) -> None:
     try:
         async with anyio.create_task_group() as group:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -175,9 +183,17 @@ async def _serve(server: Server, listen: str, started: str) -> None:
                 typer.echo(started, err=True)
                 async for _ in signals:
                     break
-            # Stopping takes as long as a handler in a thread does, which nobody can
-            # cancel: the next signal ends the process as signals do.
+            # Stopping takes as long as calls do, within the grace, and handlers in
+            # threads, which nobody can cancel: the next signal ends the process as
+            # signals do.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if server.busy:
+                typer.echo(
+                    f"finishing calls within {grace:g} seconds; "
+                    "another signal ends at once",
+                    err=True,
+                )
+            await server.drain(grace)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         # Of one task, so of one error; but a group all the same.
