@@ -201,12 +201,13 @@ class Receiving(Generic[R]):
             while True:
                 for item in self._items:
                     return item
-                while self._batch is None and not self._over:
-                    self._changed.wait()
-                if self._batch is None:
+                if self._batch is not None:
+                    self._items, self._batch = iter(self._batch), None
+                    self._thread.call_soon_if_open(self._taken.set)
+                elif self._over:
                     raise self._end or StopIteration
-                self._items, self._batch = iter(self._batch), None
-                self._thread.call_soon_if_open(self._taken.set)
+                else:
+                    self._changed.wait()
 
     def wait_begun(self) -> ServerStream[R]:
         """Wait until the call has begun.
@@ -231,7 +232,7 @@ class Receiving(Generic[R]):
     # What follows runs on the loop.
 
     def _begin(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._task = asyncio.create_task(self._run(run))
+        self._task = self._thread.spawn(self._run(run))
         # A task that is cancelled before it has begun runs nothing at all.
         self._task.add_done_callback(lambda _: self._finish(channel_closed()))
 

@@ -59,6 +59,7 @@ class LoopThread(Generic[C]):
         self._exiting = False
         self._entered: Future[C] = Future()
         self._task: asyncio.Task[Any] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
         self._thread = threading.Thread(
             target=self._run, name="signet blocking channel", daemon=True
@@ -165,6 +166,18 @@ class LoopThread(Generic[C]):
         if not self.forked:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(callback)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine as a task; call this on the loop.
+
+        The task is kept until it ends, which in a forked process is never.  There a
+        task that nobody keeps would be closed as garbage, and its cleaning up would
+        work on the parent's connection.
+        """
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def run(
         self,
