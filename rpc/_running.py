@@ -112,7 +112,11 @@ class Runner:
                 return function(arguments, items)
             case _:
                 fetched = None if items is None else FetchedItems(items)
-                return await self._in_thread(call, function, arguments, fetched)
+                result = await self._in_thread(call, function, arguments, fetched)
+                if call.context.cancelled:
+                    # While it could not be interrupted: interceptors are to know.
+                    raise RpcError(StatusCode.CANCELLED, "the call has ended")
+                return result
 
     def _chained_items(
         self, call: RunningCall, arguments: Any, items: Any = None
@@ -194,10 +198,13 @@ class Runner:
         async with serving.threads:
             # Not cancelled from here on: a thread cannot be, and must stay counted.
             # While it waits for one a call can, or those cancelled would pile up.
-            call.task = None
-            return await anyio.to_thread.run_sync(
-                function, *arguments, limiter=serving.counted
-            )
+            task, call.task = call.task, None
+            try:
+                return await anyio.to_thread.run_sync(
+                    function, *arguments, limiter=serving.counted
+                )
+            finally:
+                call.task = task
 
     def _items_of(self, call: RunningCall) -> Any:
         method = call.endpoint.handler.method
