@@ -40,11 +40,14 @@ from ._audit import AuditRecord
 from ._authorization import AuthorizationRequest, Authorizer, anyone, authenticated
 from ._blocking import BlockingChannel, connect_blocking
 from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream
+from ._call_info import CallInfo
 from ._channel import Channel
 from ._client import connect, connect_with
-from ._context import CallContext, current_call, current_caller
+from ._context import CallContext, CancellationCause, current_call, current_caller
+from ._declared_errors import declared_error
 from ._decorators import method, service
 from ._delegated import delegated_credential
+from ._error_registry import ErrorMapper, ErrorMapping
 from ._impersonation import Impersonation
 from ._interceptors import (
     BidirectionalInterceptor,
@@ -93,7 +96,9 @@ __all__ = [
     "BlockingChannel",
     "BlockingServerStream",
     "CallContext",
+    "CallInfo",
     "CallInterceptor",
+    "CancellationCause",
     "Channel",
     "ChannelBinding",
     "ClientCredentials",
@@ -105,6 +110,8 @@ __all__ = [
     "DelegatedCredential",
     "DomainNames",
     "DoorLimits",
+    "ErrorMapper",
+    "ErrorMapping",
     "HandshakeError",
     "Identity",
     "Impersonation",
@@ -151,6 +158,7 @@ __all__ = [
     "connect_with",
     "current_call",
     "current_caller",
+    "declared_error",
     "delegated_credential",
     "method",
     "raised",

@@ -17,6 +17,7 @@ from signetrpc.transport._loops import Loop, thread_id
 
 from ._assembly import Assemblies, check_size
 from ._context import CallContext, CancellationCause
+from ._declared_errors import NO_ERRORS, ErrorClasses, named_error
 from ._details import cut, written_details
 from ._exchange import Exchange
 from ._messages import (
@@ -78,6 +79,20 @@ class AnsweringConnection(Exchange):
         """Return what the caller learns of an exception; the rest goes to the log."""
         if isinstance(error, RpcError):
             return error
+        try:
+            mapped: RpcError | None = self._serving.errors.of(error)
+        except Exception as failure:
+            failure.__context__ = error
+            error, mapped = failure, None
+        if mapped is not None:
+            _log.info(
+                "%s for %s: %s",
+                call.context.method,
+                call.context.caller,
+                mapped.status.name,
+                exc_info=error,
+            )
+            return mapped
         _log.error(
             "%s failed for %s",
             call.context.method,
@@ -187,7 +202,8 @@ class AnsweringConnection(Exchange):
             reason: What only the audit and the log learn.
         """
         if call.id in self._calls:
-            status, code = _encoded(call.id, error, call.context)
+            errors = call.endpoint.handler.method.errors
+            status, code = _encoded(call.id, error, call.context, errors)
             self._finish(call, code, reason)
             self._send_status(call.id, call.level, status, code)
 
@@ -288,17 +304,34 @@ class AnsweringConnection(Exchange):
 
 
 def _encoded(
-    call_id: int, error: RpcError | None, context: CallContext
+    call_id: int,
+    error: RpcError | None,
+    context: CallContext,
+    errors: ErrorClasses = NO_ERRORS,
 ) -> tuple[bytes, StatusCode]:
     """Return the STATUS of an error, or of none, and the code that it has there."""
     try:
         if error is None:
             return encode_status(call_id, 0, "", context.trailers), StatusCode.OK
         code, trailers = StatusCode(error.status), error.trailers or context.trailers
-        details = cut(written_details(error.details))
+        details = cut([*_typed(error, errors), *written_details(error.details)])
         return encode_status(call_id, code, error.message, trailers, details), code
     except Exception:
         # What a handler put into its error must hurt no other call.
         _log.exception("the error of call %d cannot travel", call_id)
         code = StatusCode.INTERNAL
         return encode_status(call_id, code, "the handler failed"), code
+
+
+def _typed(error: RpcError, errors: ErrorClasses) -> list[tuple[str, bytes]]:
+    """Return what makes an error one that its method declares."""
+    made = named_error(error, errors)
+    if made is None:
+        return []
+    try:
+        return [(made.name, made.encode(error))]
+    except Exception as failure:
+        kind = type(failure).__name__  # whose own text may show a value
+        text = failure.message if isinstance(failure, RpcError) else kind
+        _log.error("error %s cannot travel as itself: %s", made.name, text)
+        return []

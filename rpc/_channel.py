@@ -21,7 +21,9 @@ from signetrpc.transport._loops import Loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
 from ._backoff import Backoff
+from ._call_info import CallInfo
 from ._client_connection import ClientConnection
+from ._context import CURRENT
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._messages import encode_metadata
 from ._metadata import MetadataInput, metadata
@@ -42,6 +44,7 @@ __all__ = ["DEFAULT_TIMEOUT", "Channel"]
 A = TypeVar("A", bound=msgspec.Struct)
 I = TypeVar("I")  # noqa: E741 - an item, beside arguments and results
 R = TypeVar("R")
+S = TypeVar("S", float, float | None)
 
 DEFAULT_TIMEOUT: Final = 60.0
 """Seconds a unary call may take that names no timeout."""
@@ -77,12 +80,14 @@ class Channel:
         default_timeout: float = DEFAULT_TIMEOUT,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
+        propagate_deadline: bool = True,
     ) -> None:
         self._connector = connector
         self._loop = loop
         self._default_timeout = default_timeout
         self._max_body_bytes = max_body_bytes
         self._keepalive = keepalive
+        self._propagate_deadline = propagate_deadline
         self._buffers = Buffers()
         self._connection: ClientConnection | None = None
         self._attempt: _Attempt | None = None
@@ -110,10 +115,12 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> R:
         """Call a method: one request, one reply.
 
-        Cancelling the caller's scope cancels the call.
+        Inside a handler the call takes no longer than what is left of the handler's
+        own.  Cancelling the caller's scope cancels the call.
 
         Args:
             method: What to call.
@@ -122,6 +129,7 @@ class Channel:
             metadata: Pairs to send along.
             protection: A level to raise the call to.  A method's own level is never
                 lowered.
+            call_info: Gets what comes beside the reply.
 
         Returns:
             The result, of the method's type.
@@ -132,6 +140,8 @@ class Channel:
             ValueError: The metadata breaks a rule.
         """
         seconds = self._default_timeout if timeout is None else timeout
+        if self._propagate_deadline:
+            seconds = _bounded(seconds)
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
         pairs = b"\xc0" if metadata is None else _encoded(metadata)
@@ -146,9 +156,19 @@ class Channel:
             if connection is None or not connection.usable:
                 connection = await self._reconnect(seconds)
                 seconds = ends - self._loop.time()
+            if call_info is not None:
+                call_info.peer = connection.established.peer
+                call_info.protection = max(level, connection.established.minimum)
             try:
                 return await connection.call(
-                    method.wire_name, level, body, seconds, pairs, method.decode_result
+                    method.wire_name,
+                    level,
+                    body,
+                    seconds,
+                    pairs,
+                    method.decode_result,
+                    method.errors,
+                    call_info,
                 )
             except (InsufficientProtection, FrameTooLarge) as error:
                 raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
@@ -167,6 +187,7 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> R:
         """Call a method: a stream of requests, one reply.
 
@@ -175,9 +196,11 @@ class Channel:
             arguments: Its arguments.
             items: What to send, asynchronously iterable or plainly; iterated in a task
                 of its own.
-            timeout: Seconds the call may take; None for as long as it likes.
+            timeout: Seconds the call may take; None for as long as it likes, or inside
+                a handler as long as that may.
             metadata: Pairs to send along.
             protection: A level to raise the call to; see `raised` for one item.
+            call_info: Gets what comes beside the reply.
 
         Returns:
             The result, of the method's type.
@@ -188,14 +211,19 @@ class Channel:
             Exception: What `items` raised; the call is cancelled.
         """
         begin = self._beginning(method, arguments, timeout, metadata, protection)
-        return await one_reply(
-            self._loop,
-            await begin(),
-            items,
-            method.encode_item,
-            method.decode_result,
-            self._max_body_bytes,
-        )
+        call = await begin()
+        try:
+            return await one_reply(
+                self._loop,
+                call,
+                items,
+                method.encode_item,
+                method.decode_result,
+                self._max_body_bytes,
+            )
+        finally:
+            if call_info is not None:
+                call.tell(call_info)
 
     def server_stream(
         self,
@@ -208,7 +236,8 @@ class Channel:
     ) -> ServerStream[R]:
         """Call a method: one request, a stream of replies.
 
-        The arguments are those of `client_stream`.
+        The arguments are those of `client_stream`; what comes beside the items, the
+        stream has.
 
         Raises:
             ValueError: The metadata breaks a rule.
@@ -259,6 +288,8 @@ class Channel:
         check_size(len(body), self._max_body_bytes, "arguments")
         pairs = b"\xc0" if metadata is None else _encoded(metadata)
         level = max(method.protection, protection or method.protection)
+        if self._propagate_deadline:
+            timeout = _bounded(timeout)
         ends = None if timeout is None else self._loop.time() + timeout
 
         async def begin() -> StreamCall:
@@ -278,6 +309,7 @@ class Channel:
                     pairs,
                     method.kind,
                     self._max_body_bytes,
+                    method.errors,
                 )
             except (InsufficientProtection, FrameTooLarge) as error:
                 raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
@@ -353,6 +385,15 @@ class Channel:
         self._closed = True
         if self._connection is not None:
             await self._connection.aclose()
+
+
+def _bounded(seconds: S) -> S | float:
+    """Return the seconds, or what is left of the call that this code serves."""
+    current = CURRENT.get(None)
+    left = None if current is None else current.time_left()
+    if left is None or (seconds is not None and seconds <= left):
+        return seconds
+    return left
 
 
 def _closed() -> RpcError:

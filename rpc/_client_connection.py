@@ -21,8 +21,10 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 
 from ._assembly import Assemblies, Buffers
+from ._call_info import Beside
 from ._codec import Body
 from ._context import CancellationCause
+from ._declared_errors import NO_ERRORS, ErrorClasses
 from ._exchange import Exchange
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
 from ._keepalive import KeepalivePolicy
@@ -44,7 +46,7 @@ from ._outbox import Outbox
 from ._pending_call import PendingCall
 from ._schema import CallKind
 from ._status import StatusCode
-from ._stream_call import StreamCall, error_of
+from ._stream_call import StreamCall
 from .errors import DeadlineExceeded, NotCarriedOut, RpcError
 
 __all__ = ["ClientConnection"]
@@ -120,6 +122,8 @@ class ClientConnection(Exchange):
         timeout: float,
         metadata: bytes,
         decode: Callable[[Body], R],
+        errors: ErrorClasses = NO_ERRORS,
+        beside: Beside | None = None,
     ) -> R:
         """Make a call and return its decoded reply.
 
@@ -130,6 +134,8 @@ class ClientConnection(Exchange):
             timeout: Seconds.
             metadata: From `encode_metadata`.
             decode: Gets the body of the reply, which it must not keep.
+            errors: What the method declares.
+            beside: Gets headers and trailers, if anybody wants them.
 
         Raises:
             RpcError: It ended otherwise, or what `decode` raised.
@@ -140,7 +146,7 @@ class ClientConnection(Exchange):
             timeout = await self._wait_for_room(timeout)
         if level < self.established.minimum:
             level = self.established.minimum
-        call = PendingCall(level, decode, self._loop.waiter())
+        call = PendingCall(level, decode, self._loop.waiter(), errors, beside)
         call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
             if call.outbox is not None:
@@ -164,6 +170,7 @@ class ClientConnection(Exchange):
         metadata: bytes,
         kind: CallKind,
         limit: int,
+        errors: ErrorClasses = NO_ERRORS,
     ) -> StreamCall:
         """Begin a call in which a stream travels, and return it.
 
@@ -182,7 +189,7 @@ class ClientConnection(Exchange):
             timeout = None if timeout is None else left
         if level < self.established.minimum:
             level = self.established.minimum
-        call = StreamCall(self, self._next_id, level, kind, limit)
+        call = StreamCall(self, self._next_id, level, kind, limit, errors)
         call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
             if len(body) > PART_BYTES:
@@ -300,6 +307,8 @@ class ClientConnection(Exchange):
                 self._take(call_id)
             return
         try:
+            if call.beside is not None and isinstance(message, Reply):
+                call.take_trailers(message)
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
                     outcome = call.decode(body)
@@ -310,12 +319,13 @@ class ClientConnection(Exchange):
                         return
                     outcome = self._assemblies.finish(call_id, piece, call.decode)
                 case Status():
-                    outcome = error_of(message)
+                    outcome = call.error_of(message)
                 case Credit(size=size):
                     if call.outbox is not None:
                         call.outbox.grant(size)
                     return
                 case Headers():
+                    call.take_headers(message)
                     return
                 case Item():
                     raise RemoteProtocolError(f"an item for call {call_id}, of none")
@@ -329,9 +339,7 @@ class ClientConnection(Exchange):
         self._take(call_id)
         call.end(outcome)
 
-    def _piece_of(
-        self, call: PendingCall, message: Reply | Part
-    ) -> bytes | memoryview:
+    def _piece_of(self, call: PendingCall, message: Reply | Part) -> bytes | memoryview:
         begun = message.id in self._assemblies
         match message:
             case Reply(body=piece):

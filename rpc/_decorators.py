@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final, TypeVar, overload
 
@@ -12,7 +12,7 @@ from signetrpc.transport._protection import Protection
 from ._extract import METHOD_MARK, MethodMark, extract
 from ._handlers import ServiceDefinition
 from ._impersonation import Impersonation
-from .errors import SchemaError
+from .errors import RpcError, SchemaError
 
 __all__ = ["method", "service", "service_definition"]
 
@@ -79,6 +79,7 @@ def method(
     *,
     impersonate: Impersonation | None = None,
     inline: bool = False,
+    errors: Sequence[type[RpcError]] = (),
 ) -> Callable[[F], F]: ...
 @overload
 def method(
@@ -86,6 +87,7 @@ def method(
     protection: Protection | None = None,
     impersonate: Impersonation | None = None,
     inline: bool = False,
+    errors: Sequence[type[RpcError]] = (),
 ) -> Callable[[F], F]: ...
 def method(
     first: Any = None,
@@ -94,6 +96,7 @@ def method(
     protection: Protection | None = None,
     impersonate: Impersonation | None = None,
     inline: bool = False,
+    errors: Sequence[type[RpcError]] = (),
 ) -> Any:
     """Declare a method of a service class to be callable from afar.
 
@@ -110,6 +113,8 @@ def method(
         inline: For a plain `def`: a promise not to block, so that the method runs where
             the call arrives and not in a thread. A method that breaks the promise
             stops every call of the server.
+        errors: What the method raises that its callers get as the same class: classes
+            declared with `@declared_error`.
 
     Raises:
         SchemaError: What is decorated is not a method, or what is asked for is
@@ -131,7 +136,12 @@ def method(
         _check_protection(level, "@method")
     if impersonate is not None:
         _check_impersonation(impersonate, "@method")
-    mark = MethodMark(protection=level, impersonate=impersonate, inline=inline)
+    mark = MethodMark(
+        protection=level,
+        impersonate=impersonate,
+        inline=inline,
+        errors=tuple(errors),
+    )
 
     def decorate(function: F) -> F:
         body = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]

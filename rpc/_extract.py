@@ -9,6 +9,7 @@ from typing import Any, Final
 from signetrpc.transport._protection import Protection
 
 from ._annotations import NAME
+from ._declared_errors import error_classes
 from ._fields import doc_of
 from ._handlers import Handler, HandlerStyle, ServiceDefinition
 from ._impersonation import Impersonation
@@ -19,10 +20,16 @@ from ._methods import (
     ServerStreamMethod,
     UnaryMethod,
 )
-from ._schema import CallKind, MethodSchema, Parameter, ServiceSchema
+from ._schema import (
+    CallKind,
+    ErrorDefinition,
+    MethodSchema,
+    Parameter,
+    ServiceSchema,
+)
 from ._signatures import Signature, StreamParameter, read_signature
 from ._types import TypeReader
-from .errors import SchemaError
+from .errors import RpcError, SchemaError
 
 __all__ = ["METHOD_MARK", "MethodMark", "extract"]
 
@@ -37,6 +44,7 @@ class MethodMark:
     protection: Protection | None = None
     impersonate: Impersonation | None = None
     inline: bool = False
+    errors: tuple[type[RpcError], ...] = ()
 
 
 def extract(
@@ -63,6 +71,7 @@ def extract(
     reader = TypeReader()
     methods: list[MethodSchema] = []
     handlers: dict[str, Handler] = {}
+    raised: list[type[RpcError]] = []
     for attribute, marked in _marked_functions(cls, name).items():
         where = f"{name}.{attribute}"
         mark: MethodMark = getattr(marked, METHOD_MARK)
@@ -75,7 +84,9 @@ def extract(
             arguments=signature.arguments,
             result=signature.result_type,
             impersonate=impersonate if mark.impersonate is None else mark.impersonate,
+            errors=mark.errors,
         )
+        raised.extend(each for each in mark.errors if each not in raised)
         stream = signature.stream
         methods.append(
             MethodSchema(
@@ -91,6 +102,7 @@ def extract(
                 stream_index=_stream_index(signature),
                 result=signature.result,
                 kind=signature.kind,
+                errors=tuple(method.errors),
                 doc=inspect.cleandoc(marked.__doc__ or ""),
             )
         )
@@ -103,10 +115,12 @@ def extract(
         )
     if not methods:
         raise SchemaError(f"{name}: {cls.__name__} has no methods", "mark with @method")
+    errors = _errors(raised, name, reader)
     schema = ServiceSchema(
         name=name,
         methods=tuple(methods),
         types=reader.definitions,
+        errors=errors,
         doc=doc_of(cls),
     )
     return ServiceDefinition(schema=schema, handlers=MappingProxyType(handlers))
@@ -118,6 +132,24 @@ def _stream_index(signature: Signature) -> int:
         return 0
     # One that has to be passed by name stands after all others as well as anywhere.
     return len(signature.parameters) if stream.index is None else stream.index
+
+
+def _errors(
+    classes: Sequence[type[RpcError]], service: str, reader: TypeReader
+) -> tuple[ErrorDefinition, ...]:
+    """Return what the schema says of the errors; their types go to the reader."""
+    found = tuple(
+        each.definition(reader) for each in error_classes(classes, service).values()
+    )
+    taken: dict[str, object] = {each.name: each for each in reader.definitions}
+    for each in found:
+        if taken.setdefault(each.short_name, each) is not each:
+            raise SchemaError(
+                f"{service}: error {each.name} has a name in common with another "
+                f"error or type: {each.short_name}",
+                "rename one; an interface has one set of names",
+            )
+    return found
 
 
 def _method(signature: Signature, **given: Any) -> Method[Any, Any]:

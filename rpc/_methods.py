@@ -1,5 +1,6 @@
 """A method as both ends hold it: its name, what it declares and its codecs."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
@@ -7,11 +8,12 @@ import msgspec
 from signetrpc.transport._protection import Protection
 
 from ._codec import Body, Codec, encode_value
+from ._declared_errors import error_classes
 from ._impersonation import Impersonation
 from ._schema import CallKind, Scalar, TypeNode
 from ._types import TypeReader
 from ._wording import Subject
-from .errors import SchemaError
+from .errors import RpcError, SchemaError
 
 __all__ = [
     "BidirectionalMethod",
@@ -41,6 +43,7 @@ class Method(Generic[A, R]):
         impersonate: Whose rights the method runs with.
         arguments: The Struct that holds a call's arguments.
         result: The type of the result, or of each item of a result that is a stream.
+        errors: What the method declares to raise, by name.
     """
 
     kind: ClassVar[CallKind]
@@ -49,6 +52,7 @@ class Method(Generic[A, R]):
         "_arguments_codec",
         "_result_codec",
         "arguments",
+        "errors",
         "full_name",
         "impersonate",
         "name",
@@ -67,6 +71,7 @@ class Method(Generic[A, R]):
         arguments: type[A],
         result: object,
         impersonate: Impersonation = Impersonation.ALLOWED,
+        errors: Sequence[type[RpcError]] = (),
     ) -> None:
         """Prepare a method.
 
@@ -78,10 +83,11 @@ class Method(Generic[A, R]):
                 unknown fields refuses misspelt arguments.
             result: The type of the result: any annotation that travels.
             impersonate: Whose rights the method runs with.
+            errors: The declared errors that callers get as themselves.
 
         Raises:
-            SchemaError: A type cannot travel, or the method must run as its caller
-                and its calls need not be protected.
+            SchemaError: A type cannot travel, an error is not declared, or the method
+                must run as its caller and its calls need not be protected.
         """
         where = f"{service}.{name}"
         if impersonate is Impersonation.REQUIRED and protection is Protection.NONE:
@@ -99,6 +105,7 @@ class Method(Generic[A, R]):
         self.impersonate = impersonate
         self.arguments = arguments
         self.result = result
+        self.errors = error_classes(errors, where)
         reader = TypeReader()
         nodes = [
             reader.read(field.type, f'{where}: parameter "{field.name}"')
@@ -185,6 +192,7 @@ class _TakingItems(Method[A, R], Generic[A, I, R]):
         item: object,
         result: object,
         impersonate: Impersonation = Impersonation.ALLOWED,
+        errors: Sequence[type[RpcError]] = (),
     ) -> None:
         """Prepare a method; the arguments are those of `Method` and `item`."""
         super().__init__(
@@ -194,6 +202,7 @@ class _TakingItems(Method[A, R], Generic[A, I, R]):
             arguments=arguments,
             result=result,
             impersonate=impersonate,
+            errors=errors,
         )
         self.item = item
         reader = TypeReader()

@@ -1,9 +1,9 @@
 """What a server offers, in a form that another process can make it from."""
 
 import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from ._decorators import service_definition
 from ._impersonation import Impersonation
@@ -21,10 +21,12 @@ class Offer:
     Attributes:
         services: Classes, or functions that make an object of one.
         interceptors: The code around each call, the outermost first.
+        errors: What callers learn of exceptions; see `ErrorRegistry`.
     """
 
     services: Sequence[object]
     interceptors: Sequence[Interceptor] = ()
+    errors: Mapping[type[Exception], Any] = field(default_factory=dict)
 
     def packed(self) -> bytes:
         """Return it pickled, by the names of what is in it.

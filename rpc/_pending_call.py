@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from functools import partial
 
-from signetrpc.transport import Protection
+from signetrpc.transport import Protection, RemoteProtocolError
 from signetrpc.transport._loops import Waiter
 
+from ._call_info import Beside
 from ._codec import Body
+from ._declared_errors import ErrorClasses
 from ._flow import ReceiveWindow
+from ._messages import Headers, Reply, Status
 from ._outbox import Outbox
 from ._status import StatusCode
+from ._stream_call import checked_pairs, error_of
 from .errors import RpcError
 
 __all__ = ["PendingCall"]
@@ -19,23 +23,71 @@ class PendingCall:
     """A call under way: the level it is pinned to, its reply's form, and who waits.
 
     Attributes:
+        beside: Where what comes beside the reply goes, if anybody wants it.
         outbox: What sends its arguments, where they go in parts.
         window: What counts its reply, where that comes in parts.
     """
 
-    __slots__ = ("decode", "level", "outbox", "waiter", "window")
+    __slots__ = (
+        "_errors",
+        "_headed",
+        "beside",
+        "decode",
+        "level",
+        "outbox",
+        "waiter",
+        "window",
+    )
 
     def __init__(
         self,
         level: Protection,
         decode: Callable[[Body], object],
         waiter: Waiter[object],
+        errors: ErrorClasses,
+        beside: Beside | None,
     ) -> None:
         self.level = level
         self.decode = decode
         self.waiter = waiter
         self.outbox: Outbox | None = None
         self.window: ReceiveWindow | None = None
+        self.beside = beside
+        self._errors = errors
+        self._headed = False
+
+    def take_headers(self, message: Headers) -> None:
+        """Take what comes ahead of the reply.
+
+        Raises:
+            RemoteProtocolError: It came before, or is no metadata.
+        """
+        headers = checked_pairs(message.metadata, "headers")
+        if self._headed:
+            raise RemoteProtocolError(f"second headers of call {message.id}")
+        self._headed = True
+        if self.beside is not None:
+            self.beside.headers = headers
+
+    def take_trailers(self, message: Reply) -> None:
+        """Take what comes with the reply.
+
+        Raises:
+            RemoteProtocolError: It is no metadata.
+        """
+        if self.beside is not None:
+            self.beside.trailers = checked_pairs(message.trailers, "trailers")
+
+    def error_of(self, message: Status) -> RpcError:
+        """Return the error that the call has ended with.
+
+        Raises:
+            RemoteProtocolError: It is none, or its trailers are no metadata.
+        """
+        error = error_of(message, self._errors)
+        if self.beside is not None:
+            self.beside.trailers = error.trailers
+        return error
 
     def end(self, outcome: object) -> None:
         """Wake its caller, unless that was cancelled in this very turn."""

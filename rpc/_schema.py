@@ -14,12 +14,14 @@ from typing import TypeAlias
 from signetrpc.transport._protection import Protection
 
 from ._impersonation import Impersonation
+from ._status import StatusCode
 
 __all__ = [
     "CallKind",
     "Default",
     "EnumDefinition",
     "EnumMember",
+    "ErrorDefinition",
     "FieldDefinition",
     "ListType",
     "MapType",
@@ -182,6 +184,28 @@ class StructDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorDefinition:
+    """An error that methods declare.
+
+    Attributes:
+        name: The full name, `bank.InsufficientFunds`.
+        status: What a caller sees who does not know the error.
+        fields: What it tells.
+        doc: The class's docstring.
+    """
+
+    name: str
+    status: StatusCode = StatusCode.FAILED_PRECONDITION
+    fields: tuple[FieldDefinition, ...] = ()
+    doc: str = ""
+
+    @property
+    def short_name(self) -> str:
+        """The name's part after the last dot, as its class is called."""
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnumMember:
     """One member of an enum; the value is what travels."""
 
@@ -242,6 +266,7 @@ class MethodSchema:
         stream_index: How many of the parameters stand before it.
         result: What it returns, or each item of it where `kind` gives items.
         kind: How many messages travel each way.
+        errors: The full names of the errors that it declares, in its order.
         doc: The method's docstring.
     """
 
@@ -253,6 +278,7 @@ class MethodSchema:
     stream_index: int = 0
     result: TypeNode
     kind: CallKind = CallKind.UNARY
+    errors: tuple[str, ...] = ()
     doc: str = ""
 
 
@@ -264,12 +290,14 @@ class ServiceSchema:
         name: The full name, `bank.Accounts`.
         methods: In the order of their definition.
         types: In the order in which the methods first mention them.
+        errors: Each that a method declares, in the order of their first mention.
         doc: The class's docstring.
     """
 
     name: str
     methods: tuple[MethodSchema, ...]
     types: tuple[TypeDefinition, ...] = ()
+    errors: tuple[ErrorDefinition, ...] = ()
     doc: str = ""
 
     @property

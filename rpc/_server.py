@@ -28,6 +28,7 @@ from ._audit import Audit, AuditRecord
 from ._authorization import Authorizer, anyone, authenticated
 from ._aware import ServerAware
 from ._decorators import service_definition
+from ._error_registry import ErrorMapping, ErrorRegistry
 from ._handlers import Handler
 from ._impersonation import Impersonation
 from ._interceptors import Interceptor, chained
@@ -110,6 +111,7 @@ class Server:
         max_threads: int = 40,
         keepalive: KeepalivePolicy = SERVER_KEEPALIVE,
         interceptors: Sequence[Interceptor] = (),
+        errors: ErrorMapping | None = None,
         impersonate: LinuxImpersonation | None = None,
         authorize: Authorizer | None = None,
         local_users: LocalUsers | None = None,
@@ -130,6 +132,9 @@ class Server:
             keepalive: When to ask whether a client is still there.
             interceptors: Code around each call, the outermost first. They run where
                 the handler runs, in a caller's own process too.
+            errors: What callers learn of exceptions that are no `RpcError`: a status,
+                or a function that returns an `RpcError`. The most specific class
+                decides. All others are INTERNAL, without a word of their text.
             impersonate: Run handlers as their callers, in processes of these. None:
                 handlers run as the server itself.
             authorize: Who may call what; see `Rules`. None: everybody who is
@@ -140,6 +145,7 @@ class Server:
                 The logger `signetrpc.audit` gets them too.
 
         Raises:
+            TypeError: `errors` maps what is no class of exceptions.
             SchemaError: Something is no service, two have one name, or a method's
                 protection or `impersonate` does not go with this server.
             ImpersonationError: Handlers cannot run as their callers here.
@@ -156,6 +162,7 @@ class Server:
         self._max_threads = max_threads
         self._keepalive = keepalive
         self._interceptors = list(interceptors)
+        self._errors = ErrorRegistry(errors or {})
         self._impersonate = impersonate
         self._authorize = authorize
         self._on_audit = audit
@@ -177,7 +184,11 @@ class Server:
             raise ValueError("the rules name groups: give local_users=LocalUsers(...)")
         for given in services:
             self._add(given)
-        offer = Offer(services=self._impersonated, interceptors=self._interceptors)
+        offer = Offer(
+            services=self._impersonated,
+            interceptors=self._interceptors,
+            errors=dict(self._errors.mapping),
+        )
         self._packed = b"" if impersonate is None else offer.packed()
         if isinstance(authorize, Rules):
             authorize.check(self._endpoints)
@@ -292,6 +303,7 @@ class Server:
                 audit=audit,
                 workers=workers,
                 keepalive=self._keepalive,
+                errors=self._errors,
             )
             lookups = StepThreads(_LOOKUPS)
 

@@ -15,6 +15,7 @@ from ._audit import Audit
 from ._authorization import Authorizer, authenticated
 from ._context import CallContext
 from ._crossing import Crossing
+from ._error_registry import ErrorRegistry
 from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
@@ -60,6 +61,7 @@ class Serving:
     workers: "Workers | None" = None
     window: int = CONNECTION_WINDOW
     keepalive: KeepalivePolicy | None = None
+    errors: ErrorRegistry = field(default_factory=ErrorRegistry)
     counted: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from signetrpc.transport import Protection, RemoteProtocolError
 from signetrpc.transport._loops import Waiter
 
+from ._call_info import CallInfo
+from ._declared_errors import NO_ERRORS, ErrorClasses, typed_error
 from ._details import read_details
 from ._inbox import Inbox
 from ._messages import (
@@ -28,23 +30,33 @@ from .errors import RpcError, rpc_error
 if TYPE_CHECKING:
     from ._client_connection import ClientConnection
 
-__all__ = ["StreamCall", "error_of"]
+__all__ = ["StreamCall", "checked_pairs", "error_of"]
 
 
-def error_of(message: Status) -> RpcError:
+def error_of(message: Status, errors: ErrorClasses = NO_ERRORS) -> RpcError:
     """Return the error that a STATUS other than OK stands for.
+
+    Args:
+        message: The STATUS.
+        errors: What the method declares.
 
     Raises:
         RemoteProtocolError: It is OK, or its trailers are no metadata.
     """
     if message.code == StatusCode.OK:
         raise RemoteProtocolError("status OK without a result")
-    trailers = _checked(message.trailers, "trailers")
+    trailers = checked_pairs(message.trailers, "trailers")
     details = read_details(message.details or ())
-    return rpc_error(StatusCode(message.code), message.message, trailers, details)
+    error = rpc_error(StatusCode(message.code), message.message, trailers, details)
+    return typed_error(error, errors) if errors and details else error
 
 
-def _checked(pairs: object, what: str) -> Metadata:
+def checked_pairs(pairs: object, what: str) -> Metadata:
+    """Return metadata that has come.
+
+    Raises:
+        RemoteProtocolError: It is none.
+    """
     try:
         return metadata(pairs)  # type: ignore[arg-type]
     except ValueError as error:
@@ -73,6 +85,7 @@ class StreamCall:
         level: Protection,
         kind: CallKind,
         limit: int,
+        errors: ErrorClasses = NO_ERRORS,
     ) -> None:
         self.id = call_id
         self.level = level
@@ -83,6 +96,7 @@ class StreamCall:
         self.ended = False
         self._connection = connection
         self._gives = kind.gives_items
+        self._errors = errors
         self._replied = False  # with an item, or with all there is
         self._half_closed = False
         self._waiter: Waiter[None] | None = None
@@ -105,6 +119,14 @@ class StreamCall:
         self._connection.give_up(self.id)
         error = RpcError(StatusCode.CANCELLED, "the call was cancelled")
         self.end(error)
+
+    def tell(self, info: CallInfo) -> None:
+        """Say what came beside the items."""
+        established = self._connection.established
+        info.headers = self.headers or ()
+        info.trailers = self.trailers
+        info.peer = established.peer
+        info.protection = self.level
 
     def abandon(self) -> None:
         """Give the call up, from anywhere: from a finaliser, or in another thread."""
@@ -160,16 +182,16 @@ class StreamCall:
                 if self._gives or self._replied:
                     raise RemoteProtocolError(f"a reply to call {self.id}, of none")
                 self._replied = True
-                self.trailers = _checked(trailers, "trailers")
+                self.trailers = checked_pairs(trailers, "trailers")
                 self.inbox.add(body, more, counted=False)
                 return not more and self._finish()
             case Status(code=StatusCode.OK, trailers=trailers):
                 if not self._gives:
                     raise RemoteProtocolError("status OK without a result")
-                self.trailers = _checked(trailers, "trailers")
+                self.trailers = checked_pairs(trailers, "trailers")
                 return self._finish()
             case Status():
-                error = error_of(message)
+                error = error_of(message, self._errors)
                 self.trailers = error.trailers
                 # What came before the error is still to be had.
                 self.inbox.cut(lambda: error)
@@ -177,7 +199,7 @@ class StreamCall:
             case Headers(metadata=pairs):
                 if self.headers is not None or self._replied:
                     raise RemoteProtocolError(f"headers of {self.id} come too late")
-                self.headers = _checked(pairs, "headers")
+                self.headers = checked_pairs(pairs, "headers")
                 return False
             case Credit(size=size):
                 self.outbox.grant(size)

@@ -109,6 +109,14 @@ class TypeReader:
                 return None
             raise SchemaError(f"{where}: {error}", error.hint) from None
 
+    def fields(self, cls: type[object], where: str) -> tuple[FieldDefinition, ...]:
+        """Return the fields of a struct class that is itself no type of the schema.
+
+        Raises:
+            SchemaError: A field cannot travel.
+        """
+        return tuple(self._fields(cls, where))
+
     def mentions(self, node: TypeNode, scalar: Scalar) -> bool:
         """Whether a type just read has a scalar anywhere in it."""
         return any(each == ScalarType(scalar=scalar) for each in self._reach(node))

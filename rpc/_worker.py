@@ -32,6 +32,7 @@ from signetrpc.transport._sockets import pipe_over
 from . import _delegated
 from ._assembly import Buffers
 from ._authorization import anyone
+from ._error_registry import ErrorRegistry
 from ._flow import LINK_WINDOW
 from ._keepalive import KeepalivePolicy
 from ._offer import Offer
@@ -181,6 +182,7 @@ async def _serve(work: _Work) -> None:
         threads=anyio.CapacityLimiter(setup.max_threads),
         authorize=anyone,  # the service has judged the call
         window=LINK_WINDOW,
+        errors=ErrorRegistry(work.offer.errors),
         keepalive=_KEEPALIVE,
     )
     _say(work.control, Running())
