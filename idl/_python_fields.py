@@ -43,9 +43,11 @@ def stream_parameter_line(
     end = "] | None = None" if optional else "]"
     line = f"{start}{types.type(parameter.type)}{end}"
     # One column is for the comma.
-    if len(line) > WIDTH - _PARAMETER_INDENT - 1:
+    width = WIDTH - _PARAMETER_INDENT - 1
+    if len(line) > width:
         line = f"{start}{types.named_type(parameter.type)}{end}"
-    return line
+    # The formatter's rule for what cannot be on one line: the bar begins the next.
+    return line if len(line) <= width else line.replace(" | None", "\n| None")
 
 
 def field_line(field: FieldDefinition, types: PythonTypes, names: Names) -> str:
