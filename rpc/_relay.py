@@ -46,7 +46,7 @@ from ._status import StatusCode
 from .errors import RpcError
 
 if TYPE_CHECKING:
-    from ._workers import Worker
+    from ._worker_handle import Worker
 
 __all__ = ["Relay", "RelayLink"]
 

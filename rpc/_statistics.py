@@ -15,7 +15,7 @@ from ._status import StatusCode
 
 if TYPE_CHECKING:
     from ._serving import RunningCall
-    from ._workers import Worker
+    from ._worker_handle import Worker
 
 __all__ = ["Counted", "Counts", "Crew", "Entry", "Ledger"]
 

@@ -28,12 +28,12 @@ from signetrpc.transport._loops import Loop
 from signetrpc.transport._sockets import pipe_over
 from signetrpc.transport._steps import StepThreads
 
-from ._keepalive import KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._packets import Packets, packet_pair
 from ._status import StatusCode
 from ._template import Template
+from ._worker_handle import Worker, WorkerKey
 from ._worker_log import Allowance, log_record
 from ._worker_messages import (
     LINK_POLICY,
@@ -50,7 +50,7 @@ from ._worker_messages import (
 )
 from .errors import ImpersonationError, RpcError
 
-__all__ = ["Worker", "Workers"]
+__all__ = ["Workers"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
@@ -59,67 +59,6 @@ _LOOKUPS: Final = 16
 
 _END_SECONDS: Final = 2.0
 """A worker that is told to end has this long."""
-
-_Key = tuple[LocalUser, str]
-"""By name too: who gets the id of a user that is gone does not get its processes."""
-
-
-class Worker:
-    """One worker, as the service sees it.
-
-    Attributes:
-        calls: Under way in it.
-        opening: Links to it that are being made, each for calls to come.
-        running: False once it is ending.
-        dismissed: True once its end was asked for.
-    """
-
-    def __init__(self, workers: "Workers", user: LocalUser, key: _Key) -> None:
-        self.user = user
-        self.key = key
-        self.calls = 0
-        self.opening = 0
-        self.running = False
-        self.dismissed = False
-        self.number = 0
-        self.idle_since = 0.0
-        self.watched = False
-        self.control: Packets | None = None
-        self.ready = anyio.Event()
-        self.failure: RpcError | None = None
-        self.reading: anyio.CancelScope | None = None
-        self._workers = workers
-
-    def __str__(self) -> str:
-        return f"worker {self.number} of {self.user.name}"
-
-    @property
-    def keepalive(self) -> KeepalivePolicy:
-        """When to ask whether it still reacts."""
-        half = self._workers.config.stall_seconds / 2
-        return KeepalivePolicy(idle_seconds=half, timeout_seconds=half)
-
-    def enter(self) -> bool:
-        """Count a call in; False if there are as many as may be."""
-        if self.calls >= self._workers.config.max_calls:
-            return False
-        self.calls += 1
-        return True
-
-    def leave(self) -> None:
-        """Count a call out."""
-        self.calls -= 1
-        if not self.busy:
-            self._workers.idle(self)
-
-    @property
-    def busy(self) -> bool:
-        """True if there are calls, or will be at once: it must not end."""
-        return self.calls + self.opening > 0
-
-    def kill(self) -> None:
-        """End it now: it is not to be trusted with anything more."""
-        self._workers.kill(self)
 
 
 class Workers:
@@ -134,7 +73,7 @@ class Workers:
         self._setup = setup
         self._template = Template(self._ended)
         self._restarting = anyio.Lock()
-        self._workers: dict[_Key, Worker] = {}
+        self._workers: dict[WorkerKey, Worker] = {}
         self._by_number: dict[int, Worker] = {}
         self._lookups = StepThreads(_LOOKUPS)
         self._closed = False
@@ -169,11 +108,12 @@ class Workers:
         user = await self._find(caller)
         until = loop.time() + self.config.recheck_seconds
         key = _key(user, caller)
-        worker = self._workers.get(key)
-        if worker is None:
-            self._make_room(user)
-            worker = Worker(self, user, key)
-            self._workers[key] = worker
+        while (worker := self._workers.get(key)) is None:
+            going = self._make_room(user)
+            if going is not None:
+                await going.gone.wait()
+                continue
+            worker = self._workers[key] = Worker(self, user, key)
             self._loop.spawn(self._start(worker, caller.delegated))
         worker.opening += 1
         try:
@@ -201,23 +141,32 @@ class Workers:
                 StatusCode.UNAVAILABLE, "the caller's local user cannot be looked up"
             ) from error
 
-    def _make_room(self, user: LocalUser) -> None:
+    def _make_room(self, user: LocalUser) -> Worker | None:
+        """Return None if there is room for one more, or whose end to wait for."""
         everybody = {*self._by_number.values(), *self._workers.values()}
         own = {each for each in everybody if each.user.uid == user.uid}
         config = self.config
-        self._make_room_among(own, config.max_user_workers, "this caller")
-        self._make_room_among(everybody, config.max_workers, "callers")
+        return self._make_room_among(
+            own, config.max_user_workers, "this caller"
+        ) or self._make_room_among(everybody, config.max_workers, "callers")
 
-    def _make_room_among(self, workers: set[Worker], limit: int, whose: str) -> None:
+    def _make_room_among(
+        self, workers: set[Worker], limit: int, whose: str
+    ) -> Worker | None:
         if len(workers) < limit:
-            return
+            return None
+        going = [each for each in workers if each.going]
+        if len(workers) - len(going) < limit:
+            return going[0]
         idle = [each for each in workers if each.running and not each.busy]
         if not idle:
             raise RpcError(
                 StatusCode.RESOURCE_EXHAUSTED,
                 f"{len(workers)} processes run for {whose}, limit {limit}",
             )
-        self._end(min(idle, key=lambda each: each.idle_since))
+        oldest = min(idle, key=lambda each: each.idle_since)
+        self._end(oldest)
+        return oldest
 
     async def _start(
         self, worker: Worker, credential: DelegatedCredential | None
@@ -248,6 +197,9 @@ class Workers:
         except Exception:
             _log.exception("starting %s", worker)
             self._give_up(worker)
+        except BaseException:
+            self._give_up(worker)
+            raise
         else:
             worker.running = True
             worker.idle_since = self._loop.time()
@@ -270,6 +222,9 @@ class Workers:
             StatusCode.UNAVAILABLE, "the process to run the call could not be started"
         )
         self.kill(worker)
+        if worker.control is not None:
+            worker.control.close()
+            worker.control = None
         worker.ready.set()
 
     async def _restart_template(self) -> None:
@@ -401,6 +356,7 @@ class Workers:
         worker = self._by_number.pop(number, None)
         if worker is None:
             return
+        worker.gone.set()
         if not self._closed and not worker.dismissed:
             how = "with the template process" if status is None else _words(status)
             _log.error("%s ended %s", worker, how)
@@ -412,7 +368,7 @@ def _words(status: int) -> str:
     return f"by signal {-code}" if code < 0 else f"with status {code}"
 
 
-def _key(user: LocalUser, caller: Identity) -> _Key:
+def _key(user: LocalUser, caller: Identity) -> WorkerKey:
     # A credential is one session's: nobody else's calls may use it.
     credential = caller.session_id if caller.delegated is not None else ""
     return user, credential

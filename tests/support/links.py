@@ -12,7 +12,8 @@ from signetrpc.rpc._assembly import Buffers
 from signetrpc.rpc._audit import Audit
 from signetrpc.rpc._server_connection import ServerConnection
 from signetrpc.rpc._serving import Endpoint, Serving
-from signetrpc.rpc._workers import Worker, Workers
+from signetrpc.rpc._worker_handle import Worker
+from signetrpc.rpc._workers import Workers
 from signetrpc.transport import (
     Identity,
     LocalUser,
