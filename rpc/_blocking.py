@@ -1,6 +1,6 @@
 """The blocking client: the same channel on an event loop in a thread of its own."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -19,9 +19,11 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
 from ._blocking_halves import Sending
 from ._blocking_loop import LoopThread, channel_closed
 from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream, feed
+from ._call_info import CallInfo
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect
 from ._delegated import default_credentials
+from ._interceptors import Interceptor
 from ._items import lowered
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._metadata import MetadataInput
@@ -74,6 +76,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> R:
         """Call a method and wait for the result; see `Channel.unary`.
 
@@ -89,6 +92,7 @@ class BlockingChannel:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def client_stream(
@@ -100,6 +104,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> R:
         """Send a stream and wait for the result; see `Channel.client_stream`.
 
@@ -121,6 +126,7 @@ class BlockingChannel:
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                call_info=call_info,
             )
         finally:
             sending.close(channel_closed())
@@ -211,11 +217,13 @@ def connect_blocking(
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
+    propagate_deadline: bool = True,
+    interceptors: Sequence[Interceptor] = (),
 ) -> Generator[BlockingChannel]:
     """Connect to a server and give a channel that blocks; see `connect`.
 
     Its event loop runs in a daemon thread, which keeps no program from ending: a
-    channel that is still open then is closed.
+    channel that is still open then is closed.  Interceptors run in that thread.
     """
     options: dict[str, Any] = {
         # Here, where the call is known that this may be part of.
@@ -227,6 +235,8 @@ def connect_blocking(
         "default_timeout": default_timeout,
         "max_body_bytes": max_body_bytes,
         "keepalive": keepalive,
+        "propagate_deadline": propagate_deadline,
+        "interceptors": interceptors,
     }
     thread = LoopThread(lambda: connect(target, **options))
     channel = thread.start()

@@ -1,6 +1,6 @@
 """`connect`: the client's way in."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -17,7 +17,9 @@ from signetrpc.transport._loops import open_loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._channel import DEFAULT_TIMEOUT, Channel
+from ._client_interceptors import make_channel
 from ._delegated import default_credentials
+from ._interceptors import Interceptor
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 
 __all__ = ["connect", "connect_with"]
@@ -37,6 +39,8 @@ async def connect(
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
+    propagate_deadline: bool = True,
+    interceptors: Sequence[Interceptor] = (),
 ) -> AsyncGenerator[Channel]:
     r"""Connect to a server and give the channel.
 
@@ -57,6 +61,9 @@ async def connect(
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest arguments to send and reply to take.
         keepalive: When to ask whether the server is still there.
+        propagate_deadline: Inside a handler, let no call take longer than what is left
+            of the handler's own.
+        interceptors: Code around each call, the outermost first.
 
     Raises:
         ConnectFailed: Nobody answered.
@@ -64,6 +71,7 @@ async def connect(
         ConnectionClosed: The peer went away during the handshake.
         RemoteProtocolError: The peer speaks something else.
         ValueError: The target is no address.
+        TypeError: Something in `interceptors` intercepts nothing.
     """
     connector = NegotiateConnector(
         parse_address(target),
@@ -78,6 +86,8 @@ async def connect(
         default_timeout=default_timeout,
         max_body_bytes=max_body_bytes,
         keepalive=keepalive,
+        propagate_deadline=propagate_deadline,
+        interceptors=interceptors,
     ) as channel:
         yield channel
 
@@ -89,15 +99,19 @@ async def connect_with(
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
+    propagate_deadline: bool = True,
+    interceptors: Sequence[Interceptor] = (),
 ) -> AsyncGenerator[Channel]:
     """Connect by any connector and give the channel; see `connect`."""
     async with open_loop() as loop:
-        channel = Channel(
+        channel = make_channel(
             connector,
             loop,
+            interceptors,
             default_timeout=default_timeout,
             max_body_bytes=max_body_bytes,
             keepalive=keepalive,
+            propagate_deadline=propagate_deadline,
         )
         try:
             await channel.open()

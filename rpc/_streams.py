@@ -24,7 +24,13 @@ from ._metadata import Metadata
 from ._stream_call import StreamCall
 from .errors import RpcError
 
-__all__ = ["BidirectionalStream", "ItemSource", "ServerStream", "one_reply"]
+__all__ = [
+    "BidirectionalStream",
+    "ItemSource",
+    "ServerStream",
+    "headers_so_far",
+    "one_reply",
+]
 
 I = TypeVar("I")  # noqa: E741 - an item of the caller's
 R = TypeVar("R")
@@ -221,11 +227,6 @@ class ServerStream(Generic[R]):
         """True while there is an item to have without waiting for it."""
         return self._call is not None and self._call.inbox.waiting
 
-    @property
-    def waiting(self) -> bool:
-        """True while there is an item to have without waiting for it."""
-        return self._call is not None and self._call.inbox.waiting
-
     def cancel(self) -> None:
         """Give the call up, unless it has ended: the server's handler is cancelled."""
         if self._call is not None:
@@ -239,6 +240,12 @@ class ServerStream(Generic[R]):
     def trailers(self) -> Metadata:
         """The metadata that came at the end; empty before."""
         return () if self._call is None else self._call.trailers
+
+
+def headers_so_far(stream: ServerStream[Any]) -> Metadata:
+    """Return what the server sent ahead; nothing, if it has not come."""
+    call = stream._call  # pyright: ignore[reportPrivateUsage]
+    return () if call is None else call.headers or ()
 
 
 class BidirectionalStream(ServerStream[R], Generic[I, R]):

@@ -8,9 +8,9 @@ streams are the real ones.  Nothing is encrypted and nobody authenticated: the t
 who calls.  Works on asyncio and trio, and needs no test framework.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -79,7 +79,7 @@ class _Doorway:
         self._policy = _policy(provides)
         self.ready = anyio.Event()
         self._closed = anyio.Event()
-        self._handle: Callable[[Pipe], Awaitable[None]] | None = None
+        self._handle: Callable[[Pipe], Coroutine[Any, Any, None]] | None = None
         self._loop: Loop | None = None
         self._tasks = 0
         self._idle = anyio.Event()
@@ -167,6 +167,7 @@ async def channel_for(
     authorize: Authorizer | None = None,
     local_users: LocalUsers | None = None,
     interceptors: Sequence[Interceptor] = (),
+    client_interceptors: Sequence[Interceptor] = (),
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     max_calls: int = 1024,
@@ -183,7 +184,8 @@ async def channel_for(
             with FAILED_PRECONDITION, as on a connection that cannot give it.
         authorize: Who may call what; see `Server`.
         local_users: See `Server`.
-        interceptors: Code around each call; see `Server`.
+        interceptors: Code around each call at the server; see `Server`.
+        client_interceptors: Code around each call at the client; see `connect`.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest body, both ways.
         max_calls: Calls under way at once.
@@ -213,7 +215,10 @@ async def channel_for(
         await doorway.ready.wait()
         connector = _MemoryConnector(doorway, protection)
         async with connect_with(
-            connector, default_timeout=default_timeout, max_body_bytes=max_body_bytes
+            connector,
+            default_timeout=default_timeout,
+            max_body_bytes=max_body_bytes,
+            interceptors=client_interceptors,
         ) as channel:
             yield channel
         doorway.close()
