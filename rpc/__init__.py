@@ -43,6 +43,7 @@ from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream
 from ._call_info import CallInfo
 from ._channel import Channel
 from ._client import connect, connect_with
+from ._client_call import ClientCall
 from ._context import CallContext, CancellationCause, current_call, current_caller
 from ._declared_errors import declared_error
 from ._decorators import method, service
@@ -57,7 +58,7 @@ from ._interceptors import (
     ServerStreamInterceptor,
     UnaryInterceptor,
 )
-from ._items import raised
+from ._items import lowered, raised
 from ._keepalive import KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
@@ -101,6 +102,7 @@ __all__ = [
     "CancellationCause",
     "Channel",
     "ChannelBinding",
+    "ClientCall",
     "ClientCredentials",
     "ClientStreamInterceptor",
     "ClientStreamMethod",
@@ -160,6 +162,7 @@ __all__ = [
     "current_caller",
     "declared_error",
     "delegated_credential",
+    "lowered",
     "method",
     "raised",
     "service",

@@ -121,7 +121,16 @@ def raised(item: T, protection: Protection) -> T:
 
 
 def lowered(item: Any) -> tuple[Any, Protection | None]:
-    """Return an item, and the level that it was raised to, if it was."""
+    """Return an item, and the level that it was raised to.
+
+    For interceptors that look at items: one that was raised comes as `raised` made it.
+
+    Args:
+        item: What came from a handler, or from a client.
+
+    Returns:
+        The item itself, and the level; None if it was not raised.
+    """
     if type(item) is _Raised:
         return item.value, item.level
     return item, None
