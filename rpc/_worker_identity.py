@@ -26,7 +26,7 @@ __all__ = [
     "check",
     "die_with_parent",
     "keep_capabilities",
-    "kill_as",
+    "kill_for",
     "read_status",
     "seal_off",
     "switch_ids",
@@ -103,27 +103,11 @@ def switch_ids(user: LocalUser) -> None:
     keep_capabilities()
 
 
-def kill_as(user: LocalUser, pid: int) -> None:
-    """Kill a process in a user's name; this process must have one thread.
-
-    Only the effective id is the user's meanwhile, whom signals to this process are
-    refused as before: they are allowed by the real and the saved one.
-
-    Raises:
-        OSError: The kernel refused; ProcessLookupError if the process is gone.
-    """
-    own = os.geteuid()
-    os.setresuid(-1, user.uid, -1)
-    try:
-        os.kill(pid, signal.SIGKILL)
-    finally:
-        os.setresuid(-1, own, -1)
-
-
 def act_as(user: LocalUser) -> None:
     """Take a user's groups and effective ids, and no capabilities; for our own code.
 
-    The real and saved ids stay, so that the user can neither stop nor kill this.
+    The real and saved ids stay, by which signals are allowed: the user can neither
+    stop nor kill this process.
 
     Raises:
         OSError: The kernel refused.
@@ -132,6 +116,23 @@ def act_as(user: LocalUser) -> None:
     os.setresgid(-1, user.gid, -1)
     os.setresuid(-1, user.uid, -1)
     keep_capabilities()
+
+
+def kill_for(user: LocalUser, process: int) -> None:
+    """Kill a process of a user's, after `act_as`.
+
+    Args:
+        user: Whose it is; or it was forked for the user and is not the user's yet.
+        process: A descriptor of it, from `pidfd_open`.
+    """
+    for uid in (user.uid, os.getuid(), user.uid):
+        os.seteuid(uid)
+        try:
+            return signal.pidfd_send_signal(process, signal.SIGKILL)
+        except PermissionError:
+            continue
+        except ProcessLookupError:
+            return
 
 
 def die_with_parent(parent: int) -> None:

@@ -8,8 +8,8 @@ nor in the workers that it forks.  It keeps two capabilities, to set user and gr
 A worker dies with it, and it ends when the service does.
 
 It adopts what a worker leaves behind and ends that too.  A service that is not root may
-not signal another user's processes: that is done in the user's name, by way of the
-effective id alone, and so by nobody whom the user could stop.
+not signal another user's processes: for that, and to clean up, it forks a child whose
+effective id is the user's, and whose real one is not, so that the user cannot stop it.
 """
 
 import errno
@@ -24,6 +24,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +43,7 @@ from ._worker_identity import (
     adopt_orphans,
     die_with_parent,
     keep_capabilities,
-    kill_as,
+    kill_for,
 )
 from ._worker_messages import (
     Ended,
@@ -60,8 +62,8 @@ __all__ = ["main"]
 _LOOK_SECONDS: Final = 1.0
 """How often orphans are looked for while there are workers: nothing tells of them."""
 
-_MOST_ROUNDS: Final = 1000
-"""Of looks in a row, while there are new orphans each time."""
+_MOST_AT_ONCE: Final = 200
+"""Orphans ended at one look; each takes a descriptor meanwhile."""
 
 _MAIN: Final = "__signet_main__"
 
@@ -184,7 +186,7 @@ class _Template:
         self._setup = setup
         self._offer = offer
         self._workers: dict[int, _Child] = {}
-        self._janitors: set[int] = set()
+        self._janitors: dict[int, int] = {}  # the uid that each acts as
         self._wake, wakes = socket.socketpair()
         self._wake.setblocking(False)
         wakes.setblocking(False)
@@ -225,7 +227,7 @@ class _Template:
             case Kill(id=number):
                 for pid, child in self._workers.items():
                     if child.id == number:
-                        _kill(child.user, pid)
+                        self._send_janitor(child.user, [pid])
             case Setup():
                 raise AssertionError("set up twice")
 
@@ -261,52 +263,57 @@ class _Template:
             if os.WIFSTOPPED(status):
                 # It answers nobody, and its calls must not wait for it.
                 if child is not None:
-                    _kill(child.user, pid)
+                    self._send_janitor(child.user, [pid])
                 continue
-            self._janitors.discard(pid)
+            self._janitors.pop(pid, None)
             if child is not None:
                 del self._workers[pid]
-                self._remove(child.user, child.folder)
+                self._send_janitor(child.user, folder=child.folder)
                 self._tell(Ended(child.id, status))
 
     def _end_orphans(self) -> None:
-        """End the processes that workers have left behind.
+        """End the processes that workers have left behind."""
+        busy = {*self._janitors.values()}
+        orphans: dict[LocalUser, list[int]] = {}
+        unknown = _children() - self._workers.keys() - self._janitors.keys()
+        for pid in sorted(unknown)[:_MOST_AT_ONCE]:
+            user = _owner(pid)
+            if user is not None and user.uid not in busy:
+                orphans.setdefault(user, []).append(pid)
+        for user, pids in orphans.items():
+            self._send_janitor(user, pids)
 
-        At once and again, or one that forks and ends all the time would get away.
-        """
-        known = self._workers.keys() | self._janitors
-        for _ in range(_MOST_ROUNDS):
-            orphans = _children() - known
-            if not orphans:
-                return
-            for pid in orphans:
-                if (user := _owner(pid)) is not None:
-                    _kill(user, pid)
-            known |= orphans
-
-    def _remove(self, user: LocalUser, folder: str) -> None:
-        """Have a child in the user's name remove a folder: there may be much in it."""
-        if not os.path.lexists(folder):
+    def _send_janitor(
+        self, user: LocalUser, pids: Sequence[int] = (), *, folder: str = ""
+    ) -> None:
+        """Have a child in the user's name kill children and remove a folder."""
+        if not pids and not os.path.lexists(folder):
             return
         parent = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError:
-            return  # it stays, for its user alone
-        if pid:
-            self._janitors.add(pid)
-            return
-        try:
-            act_as(user)
-            die_with_parent(parent)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os._exit(0)
+        with ExitStack() as stack:
+            try:
+                targets = [_process(pid, stack) for pid in pids]
+                pid = os.fork()
+            except OSError:
+                return  # tried again at the next look
+            if pid:
+                self._janitors[pid] = user.uid
+                return
+            try:
+                act_as(user)
+                for each in targets:
+                    kill_for(user, each)
+                os.seteuid(user.uid)
+                die_with_parent(parent)
+                if folder:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os._exit(0)
 
     def end(self) -> None:
         """End every worker and wait until nothing of them is left."""
         for pid, child in self._workers.items():
-            _kill(child.user, pid)
+            self._send_janitor(child.user, [pid])
         while True:
             self._reap()
             self._end_orphans()
@@ -319,17 +326,11 @@ class _Template:
                 pass
 
 
-def _kill(user: LocalUser, pid: int) -> None:
-    """Kill a child in its user's name.  Not reaped yet, its id is nobody else's."""
-    this = LocalUser(name="", uid=os.geteuid(), gid=os.getegid(), groups=())
-    # A worker that was just forked may not be the user yet, or become it right now.
-    for each in (user, this, user):
-        try:
-            return kill_as(each, pid)
-        except PermissionError:
-            continue
-        except ProcessLookupError:
-            return
+def _process(pid: int, stack: ExitStack) -> int:
+    """Return a descriptor of a child: its id may be another's before it is used."""
+    process = os.pidfd_open(pid)
+    stack.callback(os.close, process)
+    return process
 
 
 def _owner(pid: int) -> LocalUser | None:
