@@ -268,7 +268,7 @@ class AnsweringConnection(Exchange):
 
     def stop(self, call: RunningCall, cause: CancellationCause) -> None:
         """End a call that nobody waits for any more."""
-        call.context.cancelled_because = cause
+        call.context.note_cancelled(cause)
         late = cause is CancellationCause.DEADLINE
         self._finish(
             call, StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
@@ -287,7 +287,7 @@ class AnsweringConnection(Exchange):
         cause: CancellationCause = CancellationCause.REFUSED,
     ) -> None:
         """End a call with an error while its handler runs."""
-        call.context.cancelled_because = cause
+        call.context.note_cancelled(cause)
         self.fail(call, error)
         self._cancel(call)
 

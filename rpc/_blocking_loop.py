@@ -21,6 +21,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
 
+from ._context import CURRENT
 from ._status import StatusCode
 from .errors import RpcError
 
@@ -102,6 +103,9 @@ class LoopThread(Generic[C]):
             if self._entered.done():
                 raise
             self._entered.set_exception(error)
+        finally:
+            with self._gate:  # before the loop is closed, which nobody may find so
+                self._shut = True
 
     def close(self, *, exiting: bool = False) -> None:
         """Leave the context and wait for the thread's end.
@@ -188,7 +192,8 @@ class LoopThread(Generic[C]):
     ) -> T:
         """Run a coroutine on the loop, in the caller's context, and wait for it.
 
-        An interrupt (KeyboardInterrupt) cancels it.
+        An interrupt (KeyboardInterrupt) cancels it, and so does the end of the call
+        that a handler's thread serves.
 
         Raises:
             RpcError: CANCELLED; the channel is closed.
@@ -202,11 +207,18 @@ class LoopThread(Generic[C]):
             future = asyncio.run_coroutine_threadsafe(
                 function(*args, **kwargs), self._loop
             )
+        serving = CURRENT.get(None)
+        done = None if serving is None else serving.on_cancelled(future.cancel)
         try:
             return future.result()
-        except CancelledError as error:  # with the loop: nobody else cancels it
+        except CancelledError as error:  # with the loop, or the call
+            if serving is not None and serving.cancelled:
+                text = "the call that this is part of has ended"
+                raise RpcError(StatusCode.CANCELLED, text) from error
             raise channel_closed() from error
         finally:
+            if done is not None:
+                done()
             future.cancel()  # does nothing to a call that has ended
 
 

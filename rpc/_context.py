@@ -1,9 +1,11 @@
 """What a handler can know of the call it serves."""
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from signetrpc.transport import Identity, Protection
 
@@ -17,6 +19,9 @@ __all__ = [
     "current_call",
     "current_caller",
 ]
+
+
+_log: Final = logging.getLogger("signetrpc.rpc")
 
 
 class CancellationCause(IntEnum):
@@ -63,6 +68,7 @@ class CallContext:
     """
 
     __slots__ = (
+        "_callbacks",
         "_id",
         "_sender",
         "_time",
@@ -99,6 +105,7 @@ class CallContext:
         self.started = started
         self.headed = False
         self.cancelled_because: CancellationCause | None = None
+        self._callbacks: list[Callable[[], object]] = []
         self._time = time
         self._sender = sender
         self._id = call_id
@@ -123,6 +130,41 @@ class CallContext:
         A `def` handler cannot be interrupted: a long one looks here.
         """
         return self.cancelled_because is not None
+
+    def on_cancelled(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Have a function called when nobody waits for the answer any more.
+
+        For what goes on in other threads and processes: code that awaits is cancelled.
+
+        Args:
+            callback: Called in the server's thread, so it must not block, and perhaps
+                twice.  At once, if the call is cancelled already.
+
+        Returns:
+            What takes that back.
+        """
+        self._callbacks.append(callback)
+        if self.cancelled_because is not None:
+            callback()
+
+        def take_back() -> None:
+            with suppress(ValueError):  # called, and so forgotten
+                self._callbacks.remove(callback)
+
+        return take_back
+
+    def note_cancelled(self, cause: CancellationCause) -> None:
+        """Let the handler know that nobody waits any more.
+
+        The server does this before it cancels the handler.
+        """
+        self.cancelled_because = cause
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                _log.exception("what %s does when it is cancelled", self.method)
 
     def time_left(self) -> float | None:
         """Return the seconds until the deadline, at least 0; None if there is none."""
