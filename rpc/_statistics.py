@@ -4,20 +4,20 @@ Counting costs a call one addition, and each message and each read or write one 
 The rest is worked out when somebody asks.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from signetrpc.transport import LocalUser
 from signetrpc.transport._events import Established
 
 from ._status import StatusCode
 
 if TYPE_CHECKING:
     from ._serving import RunningCall
-    from ._worker_handle import Worker
 
-__all__ = ["Counted", "Counts", "Crew", "Entry", "Ledger"]
+__all__ = ["Counted", "Counts", "Crew", "Entry", "Hand", "Ledger"]
 
 _CODES: Final = len(StatusCode)
 
@@ -68,11 +68,18 @@ class Counted(Protocol):
         ...
 
 
+class Hand(Protocol):
+    """An identity worker, as far as it is counted."""
+
+    user: LocalUser
+    calls: int
+
+
 class Crew(Protocol):
     """Identity workers, as far as they are counted."""
 
     @property
-    def running(self) -> "list[Worker]":
+    def running(self) -> Sequence[Hand]:
         """Those that take calls."""
         ...
 

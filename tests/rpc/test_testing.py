@@ -113,17 +113,17 @@ def unary(name: str) -> UnaryMethod[Nothing, str]:
 
 
 WHO, USER, LEVEL, SECRET = (unary(n) for n in ("who", "user", "level", "secret"))
-WAIT = UnaryMethod(
+WAIT = UnaryMethod[Nothing, None](
     service="test.Desk",
     name="wait",
     protection=SIGN,
     arguments=Nothing,
     result=type(None),
 )
-COUNT = ServerStreamMethod(
+COUNT = ServerStreamMethod[To, int](
     service="test.Desk", name="count", protection=SIGN, arguments=To, result=int
 )
-TOTAL = ClientStreamMethod(
+TOTAL = ClientStreamMethod[Nothing, int, int](
     service="test.Desk",
     name="total",
     protection=SIGN,
@@ -131,7 +131,7 @@ TOTAL = ClientStreamMethod(
     item=int,
     result=int,
 )
-DOUBLE = BidirectionalMethod(
+DOUBLE = BidirectionalMethod[Nothing, int, int](
     service="test.Desk",
     name="double",
     protection=SIGN,

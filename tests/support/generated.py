@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = ("examples", "benchmarks")
+FOLDERS = ("examples", "benchmarks", "rpc")
 SUFFIX = "_client.py"
 
 
@@ -27,7 +27,10 @@ def clients() -> list[Path]:
 def command(client: Path, *options: str) -> list[str]:
     """Return the command that makes `client`, to be run in its folder."""
     interface = _interface(client)
-    targets = [f"{interface.stem}:{name}" for name in _services(interface)]
+    module = interface.stem
+    if interface.parent == ROOT / "rpc":
+        module = f"signetrpc.rpc.{module}"  # whose relative imports need the package
+    targets = [f"{module}:{name}" for name in _services(interface)]
     signet = str(Path(sys.executable).parent / "signet")
     return [signet, "idl", "generate", *targets, "-o", client.name, *options]
 
