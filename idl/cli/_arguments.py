@@ -21,7 +21,7 @@ from signetrpc.rpc._schema import (
 
 from ._exits import fail
 
-__all__ = ["parse_arguments", "parse_metadata", "printed_result"]
+__all__ = ["parse_arguments", "parse_metadata", "printed_item", "printed_result"]
 
 
 def parse_arguments(
@@ -87,11 +87,19 @@ def parse_metadata(given: Iterable[str]) -> list[tuple[str, str | bytes]]:
 
 def printed_result(value: object) -> str:
     """Return a result as JSON; maps with keys that JSON has not are lists of pairs."""
+    return msgspec.json.format(_encoded(value), indent=2).decode()
+
+
+def printed_item(value: object) -> str:
+    """Return an item of a stream as JSON on one line."""
+    return _encoded(value).decode()
+
+
+def _encoded(value: object) -> bytes:
     try:
-        encoded = msgspec.json.encode(value)
+        return msgspec.json.encode(value)
     except TypeError:
-        encoded = msgspec.json.encode(_with_pairs(msgspec.to_builtins(value)))
-    return msgspec.json.format(encoded, indent=2).decode()
+        return msgspec.json.encode(_with_pairs(msgspec.to_builtins(value)))
 
 
 def _with_pairs(value: Any) -> Any:

@@ -4,9 +4,8 @@ import getpass
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-import anyio
 import typer
 
 from signetrpc.rpc import (
@@ -15,16 +14,16 @@ from signetrpc.rpc import (
     Protection,
     RpcError,
     SecurityPolicy,
-    UnaryMethod,
-    connect,
+    connect_blocking,
 )
 from signetrpc.rpc._handlers import Handler, ServiceDefinition
 from signetrpc.rpc._metadata import metadata as checked_metadata
 from signetrpc.transport.errors import TransportError
 
-from ._arguments import parse_arguments, parse_metadata, printed_result
+from ._arguments import parse_arguments, parse_metadata
 from ._exits import ExitCode, fail, printable, status_exit
 from ._interfaces import load_definition
+from ._making import AnyMethod, make_call
 from ._tls_files import CertificateFile, KeyFile, client_tls
 
 __all__ = ["Allowed", "Level", "call"]
@@ -161,6 +160,10 @@ def call(
 ) -> None:
     """Call a method and print its result as JSON.
 
+    Of a stream that the method takes, standard input has an item in JSON on each line.
+
+    Of a stream that it gives, each item is printed on a line, as it comes.
+
     Exit codes: 0, the call succeeded; 2, the command is wrong;
 
     3, the server was not reached, or one end did not accept the other;
@@ -169,9 +172,11 @@ def call(
     """
     definition = load_definition(interface)
     handler = _handler(definition, method)
-    unary = handler.method
-    if not isinstance(unary, UnaryMethod):
-        fail(f"{method} has a stream, which this command cannot send or show")
+    if handler.method.kind.takes_items and str(password_file) == "-":
+        fail(
+            "--password-file - reads standard input, which has the items of the stream",
+            hint="give --password-file FILE",
+        )
     prepared = parse_arguments(arguments or [], handler, definition.schema)
     pairs = parse_metadata(metadata or [])
     try:
@@ -192,19 +197,21 @@ def call(
         "protection": None if protection is None else protection.protection,
     }
     try:
-        result = anyio.run(_call, target, channel, unary, prepared, options)
+        with connect_blocking(target, **channel) as connected:
+            make_call(connected, cast("AnyMethod", handler.method), prepared, options)
     except RpcError as error:
         typer.echo(printable(str(error)), err=True)
         raise typer.Exit(status_exit(error.status)) from None
     except ValueError as error:
         fail(str(error))
+    except BrokenPipeError:  # whoever read the output has enough
+        raise
     except (OSError, TransportError) as error:
         fail(
             str(error) or type(error).__name__,
             hint="" if user is not None else _NO_USER,
             code=ExitCode.NO_CONNECTION,
         )
-    typer.echo(printed_result(result))
 
 
 def _allowed(impersonation: Allowed | None, delegate: bool) -> Allowed:
@@ -213,17 +220,6 @@ def _allowed(impersonation: Allowed | None, delegate: bool) -> Allowed:
     if impersonation not in (None, Allowed.DELEGATE):
         fail(f"--delegate and --impersonation {impersonation} are not the same")
     return Allowed.DELEGATE
-
-
-async def _call(
-    target: str,
-    how: dict[str, Any],
-    method: UnaryMethod[Any, Any],
-    arguments: Any,
-    options: dict[str, Any],
-) -> Any:
-    async with connect(target, **how) as channel:
-        return await channel.unary(method, arguments, **options)
 
 
 def _handler(definition: ServiceDefinition, method: str) -> Handler:

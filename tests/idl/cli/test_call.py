@@ -134,21 +134,6 @@ def test_a_ticket_goes_along(
         assert json.loads(signet.output) == ["IMPERSONATE", ""]
 
 
-def test_streams_are_not_for_this_command(signet: Signet) -> None:
-    (signet.folder / "streams.py").write_text(
-        "from collections.abc import AsyncIterator\n"
-        "from signetrpc.rpc import method, service\n"
-        '@service("test.Streams")\n'
-        "class Streams:\n"
-        "    @method\n"
-        "    async def watch(self) -> AsyncIterator[int]:\n"
-        "        yield 1\n"
-    )
-    call = ("call", "127.0.0.1:1", "test.Streams/watch", *ALICE)
-    assert signet(*call, "--interface", "streams:Streams") == 2
-    assert "test.Streams/watch has a stream, which" in signet.errors
-
-
 def test_two_levels_at_once(signet: Signet) -> None:
     given = ("--delegate", "--impersonation", "identify")
     context = ("bank.Accounts/context", *INTERFACE, *ALICE)
