@@ -13,6 +13,7 @@ from signetrpc.rpc import (
     Server,
     StatusCode,
     connect,
+    declared_error,
     method,
     service,
 )
@@ -33,6 +34,23 @@ SERVED = [
     for made in vars(module).values()
     if isinstance(made, type) and "__signet_service__" in vars(made)
 ]
+
+
+@declared_error("test.Refused", status=StatusCode.NOT_FOUND)
+class Refused(RpcError):
+    """There is none."""
+
+    wanted: int
+    why: str = "gone"
+
+
+@service("test.Refusing")
+class Refusing:
+    """Declares an error."""
+
+    @method(errors=[Refused])
+    async def get(self, wanted: int) -> int:
+        raise AssertionError
 
 
 @service("signet.Reflection")
@@ -58,7 +76,7 @@ async def test_services_in_the_order_given() -> None:
 
 async def test_schemas_come_back_as_they_are() -> None:
     assert len(SERVED) > 1
-    given = [*SERVED, Health, Statistics, Reflection]
+    given = [*SERVED, Refusing, Health, Statistics, Reflection]
     async with channel_for(*given) as channel:
         for each in given:
             schema = service_definition(each).schema
