@@ -1,10 +1,10 @@
 """`Server`: services, what callers are authenticated against, and where."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskStatus
@@ -37,6 +37,7 @@ from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
 from ._offer import Offer
 from ._rules import Rules
+from ._run import LinkSource, Run
 from ._schema import ServiceSchema
 from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
@@ -45,54 +46,12 @@ from ._template import check_platform, make_setup
 from ._workers import Workers
 from .errors import SchemaError
 
-__all__ = ["LinkSource", "Server"]
+__all__ = ["Server"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 _DEFAULT_POLICY: Final = SecurityPolicy()
 _LOOKUPS: Final = 16
 _LOOKUP_SECONDS: Final = 10.0
-
-
-class LinkSource(Protocol):
-    """Where connections come from, their handshakes over; a `Listener` is one."""
-
-    @property
-    def address(self) -> object:
-        """Where it takes them; its text is for `connect`."""
-        ...
-
-    async def serve_links(
-        self, loop: Loop, handler: Callable[[Link], Awaitable[None]]
-    ) -> None:
-        """See `Listener.serve_links`."""
-        ...
-
-    def close(self) -> None:
-        """Take no more of them."""
-        ...
-
-
-class _Run:
-    """One listener's connections, while they are served."""
-
-    def __init__(self, listener: LinkSource) -> None:
-        self.connections: set[ServerConnection] = set()
-        self.over = anyio.Event()
-        self._listener = listener
-        self._grace: float | None = None
-
-    def enter(self, connection: ServerConnection) -> None:
-        """Count a connection in; one that comes while all go is sent away."""
-        self.connections.add(connection)
-        if self._grace is not None:
-            connection.retire(self._grace)
-
-    def drain(self, grace: float) -> None:
-        """Let nobody in any more, and send away who is there."""
-        self._grace = grace
-        self._listener.close()
-        for connection in list(self.connections):
-            connection.retire(grace)
 
 
 class Server:
@@ -166,7 +125,7 @@ class Server:
         self._impersonate = impersonate
         self._authorize = authorize
         self._on_audit = audit
-        self._runs: set[_Run] = set()
+        self._runs: set[Run] = set()
         self._schemas: list[ServiceSchema] = []
         self._aware: list[ServerAware] = []
         self.ledger = Ledger()
@@ -287,7 +246,7 @@ class Server:
         Raises:
             ImpersonationError: Handlers cannot run as their callers here.
         """
-        run = _Run(listener)
+        run = Run(listener)
         async with (
             self._audit() as audit,  # which the last of the calls still need
             open_loop() as loop,

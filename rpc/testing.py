@@ -37,6 +37,7 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._authorization import Authorizer
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect_with
+from ._error_registry import ErrorMapping
 from ._handlers import Handler
 from ._impersonation import Impersonation
 from ._interceptors import Interceptor
@@ -168,6 +169,7 @@ async def channel_for(
     local_users: LocalUsers | None = None,
     interceptors: Sequence[Interceptor] = (),
     client_interceptors: Sequence[Interceptor] = (),
+    errors: ErrorMapping | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     max_calls: int = 1024,
@@ -186,6 +188,7 @@ async def channel_for(
         local_users: See `Server`.
         interceptors: Code around each call at the server; see `Server`.
         client_interceptors: Code around each call at the client; see `connect`.
+        errors: What exceptions of handlers become; see `Server`.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest body, both ways.
         max_calls: Calls under way at once.
@@ -198,6 +201,7 @@ async def channel_for(
         authorize=authorize,
         local_users=local_users,
         interceptors=interceptors,
+        errors=errors,
         max_body_bytes=max_body_bytes,
         max_calls=max_calls,
     )
