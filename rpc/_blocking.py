@@ -16,9 +16,9 @@ from signetrpc.transport import (
 )
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
-from ._blocking_halves import Sending
 from ._blocking_loop import LoopThread, channel_closed
-from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream, feed
+from ._blocking_sending import Sending, feed
+from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream
 from ._call_info import CallInfo
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect

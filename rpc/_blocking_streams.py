@@ -1,16 +1,15 @@
 """Streams as threads see them."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from signetrpc.transport import Protection
 
-from ._blocking_halves import Receiving, Sending
 from ._blocking_loop import LoopThread
+from ._blocking_receiving import Receiving
+from ._blocking_sending import Sending, feed
 from ._items import raised
 from ._metadata import Metadata
 from ._streams import BidirectionalStream, ServerStream
@@ -19,25 +18,10 @@ from .errors import RpcError
 __all__ = [
     "BlockingBidirectionalStream",
     "BlockingServerStream",
-    "feed",
 ]
 
 I = TypeVar("I")  # noqa: E741 - an item of the caller's
 R = TypeVar("R")
-
-
-def feed(sending: Sending[I], source: Iterable[I]) -> None:
-    """Send a source's items from a thread of their own.
-
-    It is the caller's code and may take its time, or all the time there is: the call's
-    end does not wait for it.
-    """
-    threading.Thread(
-        target=copy_context().run,
-        args=(sending.put_all, source),
-        name="signet items",
-        daemon=True,
-    ).start()
 
 
 class BlockingServerStream(Iterator[R], Generic[R]):

@@ -44,7 +44,7 @@ SHELLS = (
     "rpc/_channel.py",
     "rpc/_audit.py",
     "rpc/_server.py",
-    "rpc/_blocking.py",
+    "rpc/_blocking*.py",
     "rpc/_workers.py",
     "rpc/_worker.py",
     "rpc/_worker_template.py",
