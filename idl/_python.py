@@ -18,6 +18,12 @@ from signetrpc.rpc._schema import (
 
 from ._layout import bracketed, docstring, indented, quoted
 from ._names import Names, identifier
+from ._python_errors import (
+    check_errors,
+    error_class,
+    error_scope_names,
+    merged_errors,
+)
 from ._python_fields import field_line, rename_option
 from ._python_methods import RPC, PythonMethods
 from ._python_names import (
@@ -59,11 +65,14 @@ class _ClientModule:
     def __init__(self, schemas: Sequence[ServiceSchema]) -> None:
         self._schemas = schemas
         self._definitions = merged_types(schemas)
+        self._errors = merged_errors(schemas)
         self._clients = client_names(schemas)
-        taken = set(self._clients)
+        taken = {*self._clients, *error_scope_names(self._errors)}
         for schema in schemas:
             check_names(schema, self._clients)
             taken.update(scope_names(schema))
+        others = [identifier(each.name) for each in self._definitions]
+        check_errors(self._errors, [*self._clients, *others])
         self._names = Names(taken)
         self._types = PythonTypes(self._names, self._definitions)
         self._services = [
@@ -78,6 +87,7 @@ class _ClientModule:
         structs = [
             self._struct(each) for each in types if isinstance(each, StructDefinition)
         ]
+        errors = [error_class(each, self._names, self._types) for each in self._errors]
         methods = [
             (writer, each)
             for schema, writer in self._services
@@ -96,6 +106,7 @@ class _ClientModule:
             "\n".join(self._types.constants),
             *structs,
             "\n".join(self._types.aliases),
+            *errors,
             *arguments,
             "\n".join(constants),
             *clients,
@@ -122,7 +133,8 @@ class _ClientModule:
 
     def _exports(self) -> str:
         names = [identifier(each.name) for each in self._definitions]
-        public = sorted([*names, *self._clients])
+        errors = [identifier(each.short_name) for each in self._errors]
+        public = sorted([*names, *errors, *self._clients])
         return bracketed("__all__ = [", [quoted(name) for name in public], "]")
 
     def _enum(self, definition: EnumDefinition) -> str:

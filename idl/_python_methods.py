@@ -12,6 +12,7 @@ from signetrpc.rpc._schema import (
 
 from ._layout import bracketed, docstring, indented, quoted
 from ._names import Names, identifier
+from ._python_errors import errors_line, errors_option
 from ._python_fields import (
     field_line,
     parameter_line,
@@ -95,6 +96,7 @@ class PythonMethods:
                 f"arguments={arguments}",
                 *given,
                 *self._impersonation(method),
+                *errors_option(method),
             ],
             ")",
             open=True,
@@ -120,6 +122,7 @@ class PythonMethods:
                 f"timeout: {number} | None = None",
                 f"metadata: {metadata} | None = None",
                 f"protection: {protection} | None = None",
+                *self._call_info(method),
             ],
             self._returns(method, blocking=blocking),
             open=True,
@@ -133,15 +136,21 @@ class PythonMethods:
                 "timeout=timeout",
                 "metadata=metadata",
                 "protection=protection",
+                # A stream has its own.
+                *([] if method.kind.gives_items else ["call_info=call_info"]),
             ],
             ")",
             open=True,
         )
         text = method.doc or f"Call {self._schema.name}/{method.name}."
-        doc = f"{text}\n\nProtection: {method.protection.name}."
+        doc = f"{text}\n\nProtection: {method.protection.name}.{errors_line(method)}"
         if method.impersonate is Impersonation.REQUIRED:
             doc += f"\n{_RUNS_AS_CALLER}"
         return f"{signature}\n{indented(docstring(doc))}\n{indented(call)}"
+
+    def _call_info(self, method: MethodSchema) -> Iterator[str]:
+        if not method.kind.gives_items:
+            yield f"call_info: {self._names.imported(RPC, 'CallInfo')} | None = None"
 
     def _argument(self, method: MethodSchema) -> str:
         given = [identifier(each.name) for each in method.parameters]

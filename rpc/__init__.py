@@ -77,6 +77,7 @@ from ._status import StatusCode
 from ._streams import BidirectionalStream, ItemSource, ServerStream
 from .errors import (
     DeadlineExceeded,
+    DeclaredError,
     ImpersonationError,
     NotCarriedOut,
     RpcError,
@@ -109,6 +110,7 @@ __all__ = [
     "ClientTls",
     "ConnectFailed",
     "DeadlineExceeded",
+    "DeclaredError",
     "DelegatedCredential",
     "DomainNames",
     "DoorLimits",

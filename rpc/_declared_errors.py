@@ -9,7 +9,15 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, TypeVar, dataclass_transform, get_origin
+from typing import (
+    Any,
+    Final,
+    TypeAlias,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_origin,
+)
 
 import msgspec
 
@@ -20,10 +28,11 @@ from ._schema import ErrorDefinition, Scalar
 from ._status import StatusCode
 from ._types import TypeReader
 from ._wording import Subject
-from .errors import RpcError, SchemaError
+from .errors import DeclaredError, RpcError, SchemaError
 
 __all__ = [
     "NO_ERRORS",
+    "TAKEN",
     "ErrorClass",
     "ErrorClasses",
     "declared",
@@ -33,12 +42,12 @@ __all__ = [
     "typed_error",
 ]
 
-E = TypeVar("E", bound=RpcError)
+E = TypeVar("E", bound=DeclaredError)
 
 _MARK: Final = "__signet_error__"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 _MAX_NAME_CHARACTERS: Final = 200
-_RESERVED: Final = frozenset({"args", "details", "status", "trailers"})
+TAKEN: Final = frozenset({"details", "status", "trailers", *dir(BaseException)})
 """What every error has already."""
 
 
@@ -55,7 +64,7 @@ class ErrorClass:
 
     name: str
     status: StatusCode
-    cls: type[RpcError]
+    cls: type[DeclaredError]
     struct: type[msgspec.Struct]
     codec: Codec[Any]
 
@@ -110,7 +119,7 @@ def declared_error(
     """Declare a class of errors that methods can name in `@method(errors=[...])`.
 
         @declared_error("bank.InsufficientFunds")
-        class InsufficientFunds(RpcError):
+        class InsufficientFunds(DeclaredError):
             \"\"\"There is not enough in the account.\"\"\"
 
             account: str
@@ -130,7 +139,7 @@ def declared_error(
         A decorator that returns the class itself.
 
     Raises:
-        SchemaError: The class is no `RpcError`, or a field cannot travel.
+        SchemaError: The class is no `DeclaredError`, or a field cannot travel.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore
         raise SchemaError(f"error name {name!r} cannot travel", "like bank.NoAccount")
@@ -144,10 +153,11 @@ def declared_error(
 
     def decorate(cls: type[E]) -> type[E]:
         where = f"error {name}"
-        given: type[object] = cls
-        if not issubclass(given, RpcError):
+        given = cast("object", cls)
+        if not (isinstance(given, type) and issubclass(given, DeclaredError)):
             raise SchemaError(
-                f"{where}: {cls.__name__} is no RpcError", "derive it from RpcError"
+                f"{where}: {_text(cls)} is no DeclaredError",
+                "derive it from DeclaredError",
             )
         if "__init__" in vars(cls):
             raise SchemaError(
@@ -183,7 +193,7 @@ def declared(cls: type[object]) -> ErrorClass | None:
     return found
 
 
-def error_classes(classes: Iterable[type[RpcError]], where: str) -> ErrorClasses:
+def error_classes(classes: Iterable[type[DeclaredError]], where: str) -> ErrorClasses:
     """Return declared errors by name.
 
     Raises:
@@ -193,9 +203,8 @@ def error_classes(classes: Iterable[type[RpcError]], where: str) -> ErrorClasses
     for cls in classes:
         made = declared(cls) if isinstance(cls, type) else None  # pyright: ignore
         if made is None:
-            text = getattr(cls, "__name__", repr(cls))
             raise SchemaError(
-                f"{where}: {text} is no declared error",
+                f"{where}: {_text(cls)} is no declared error",
                 'decorate it with @declared_error("...")',
             )
         if made.name in found:
@@ -245,12 +254,16 @@ def _constructor(made: ErrorClass) -> Callable[..., None]:
     return __init__
 
 
+def _text(given: object) -> str:
+    return given.__name__ if isinstance(given, type) else repr(given)
+
+
 def _summary(doc: str) -> str:
     text = " ".join(doc.partition("\n\n")[0].split())
     return text.removesuffix(".")
 
 
-def _struct(cls: type[RpcError], where: str) -> type[msgspec.Struct]:
+def _struct(cls: type[DeclaredError], where: str) -> type[msgspec.Struct]:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except NameError as error:
@@ -272,7 +285,7 @@ def _struct(cls: type[RpcError], where: str) -> type[msgspec.Struct]:
                 or hints[name] is typing.ClassVar
             ):
                 continue
-            if name in _RESERVED or hasattr(BaseException, name):
+            if name in TAKEN:
                 raise SchemaError(
                     f"{where}: an error has {name!r} already", "rename the field"
                 )

@@ -12,7 +12,7 @@ from signetrpc.transport._protection import Protection
 from ._extract import METHOD_MARK, MethodMark, extract
 from ._handlers import ServiceDefinition
 from ._impersonation import Impersonation
-from .errors import RpcError, SchemaError
+from .errors import DeclaredError, SchemaError
 
 __all__ = ["method", "service", "service_definition"]
 
@@ -79,7 +79,7 @@ def method(
     *,
     impersonate: Impersonation | None = None,
     inline: bool = False,
-    errors: Sequence[type[RpcError]] = (),
+    errors: Sequence[type[DeclaredError]] = (),
 ) -> Callable[[F], F]: ...
 @overload
 def method(
@@ -87,7 +87,7 @@ def method(
     protection: Protection | None = None,
     impersonate: Impersonation | None = None,
     inline: bool = False,
-    errors: Sequence[type[RpcError]] = (),
+    errors: Sequence[type[DeclaredError]] = (),
 ) -> Callable[[F], F]: ...
 def method(
     first: Any = None,
@@ -96,7 +96,7 @@ def method(
     protection: Protection | None = None,
     impersonate: Impersonation | None = None,
     inline: bool = False,
-    errors: Sequence[type[RpcError]] = (),
+    errors: Sequence[type[DeclaredError]] = (),
 ) -> Any:
     """Declare a method of a service class to be callable from afar.
 

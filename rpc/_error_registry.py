@@ -7,7 +7,7 @@ of a class mean something to callers.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from ._status import StatusCode
 from .errors import RpcError
@@ -41,7 +41,7 @@ class ErrorRegistry:
             ValueError: A status is OK.
         """
         for cls, how in mapping.items():
-            given: object = cls
+            given = cast("object", cls)
             if not isinstance(given, type) or not issubclass(given, Exception):
                 raise TypeError(f"{given!r} is no class of exceptions")
             if isinstance(how, StatusCode):
@@ -73,7 +73,7 @@ class ErrorRegistry:
             if isinstance(how, StatusCode):
                 return RpcError(how, f"the handler raised {cls.__name__}")
             if how is not None:
-                made: object = how(error)
+                made = cast("object", how(error))
                 if not isinstance(made, RpcError):
                     raise TypeError(
                         f"the function for {cls.__name__} returned a "

@@ -29,7 +29,7 @@ from ._schema import (
 )
 from ._signatures import Signature, StreamParameter, read_signature
 from ._types import TypeReader
-from .errors import RpcError, SchemaError
+from .errors import DeclaredError, SchemaError
 
 __all__ = ["METHOD_MARK", "MethodMark", "extract"]
 
@@ -44,7 +44,7 @@ class MethodMark:
     protection: Protection | None = None
     impersonate: Impersonation | None = None
     inline: bool = False
-    errors: tuple[type[RpcError], ...] = ()
+    errors: tuple[type[DeclaredError], ...] = ()
 
 
 def extract(
@@ -71,7 +71,7 @@ def extract(
     reader = TypeReader()
     methods: list[MethodSchema] = []
     handlers: dict[str, Handler] = {}
-    raised: list[type[RpcError]] = []
+    raised: list[type[DeclaredError]] = []
     for attribute, marked in _marked_functions(cls, name).items():
         where = f"{name}.{attribute}"
         mark: MethodMark = getattr(marked, METHOD_MARK)
@@ -135,7 +135,7 @@ def _stream_index(signature: Signature) -> int:
 
 
 def _errors(
-    classes: Sequence[type[RpcError]], service: str, reader: TypeReader
+    classes: Sequence[type[DeclaredError]], service: str, reader: TypeReader
 ) -> tuple[ErrorDefinition, ...]:
     """Return what the schema says of the errors; their types go to the reader."""
     found = tuple(

@@ -13,7 +13,7 @@ from ._impersonation import Impersonation
 from ._schema import CallKind, Scalar, TypeNode
 from ._types import TypeReader
 from ._wording import Subject
-from .errors import RpcError, SchemaError
+from .errors import DeclaredError, SchemaError
 
 __all__ = [
     "BidirectionalMethod",
@@ -71,7 +71,7 @@ class Method(Generic[A, R]):
         arguments: type[A],
         result: object,
         impersonate: Impersonation = Impersonation.ALLOWED,
-        errors: Sequence[type[RpcError]] = (),
+        errors: Sequence[type[DeclaredError]] = (),
     ) -> None:
         """Prepare a method.
 
@@ -192,7 +192,7 @@ class _TakingItems(Method[A, R], Generic[A, I, R]):
         item: object,
         result: object,
         impersonate: Impersonation = Impersonation.ALLOWED,
-        errors: Sequence[type[RpcError]] = (),
+        errors: Sequence[type[DeclaredError]] = (),
     ) -> None:
         """Prepare a method; the arguments are those of `Method` and `item`."""
         super().__init__(

@@ -4,6 +4,7 @@
       RpcError(status, message, details)   a call ended with another status than OK
         DeadlineExceeded                   ... its time ran out; also a TimeoutError
         NotCarriedOut                      ... the server went before it took the call
+        DeclaredError                      ... by an error of the interface's own
       SchemaError(message, hint)           an interface is wrong: fix the code
       ImpersonationError                   handlers cannot run as their callers here
 
@@ -19,6 +20,7 @@ from ._status import StatusCode
 
 __all__ = [
     "DeadlineExceeded",
+    "DeclaredError",
     "ImpersonationError",
     "NotCarriedOut",
     "RpcError",
@@ -116,6 +118,16 @@ class NotCarriedOut(RpcError):
     ) -> None:
         """Make an error with status UNAVAILABLE."""
         super().__init__(StatusCode.UNAVAILABLE, message)
+
+
+class DeclaredError(RpcError):
+    """The base of the errors that an interface declares; see `declared_error`."""
+
+    def __init__(self) -> None:
+        """Refuse: the decorator gives each class the constructor of its fields."""
+        raise TypeError(
+            f'{type(self).__name__} is not declared: write @declared_error("...")'
+        )
 
 
 class SchemaError(Exception):

@@ -10,6 +10,7 @@ import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
     BlockingServerStream,
+    CallInfo,
     Channel,
     Impersonation,
     MetadataInput,
@@ -76,6 +77,7 @@ class HealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServingStatus:
         """Return the status of a service, by its full name.
 
@@ -89,6 +91,7 @@ class HealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def watch(
@@ -134,6 +137,7 @@ class BlockingHealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServingStatus:
         """Return the status of a service, by its full name.
 
@@ -147,6 +151,7 @@ class BlockingHealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def watch(

@@ -9,6 +9,7 @@ from enum import Enum
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     Impersonation,
     MetadataInput,
@@ -228,6 +229,7 @@ class ReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[str]:
         """Return the full names of the server's services, in its order.
 
@@ -239,6 +241,7 @@ class ReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def describe(
@@ -248,6 +251,7 @@ class ReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServiceDescription:
         """Return the interface of a service, by its full name.
 
@@ -261,6 +265,7 @@ class ReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -282,6 +287,7 @@ class BlockingReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[str]:
         """Return the full names of the server's services, in its order.
 
@@ -293,6 +299,7 @@ class BlockingReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def describe(
@@ -302,6 +309,7 @@ class BlockingReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServiceDescription:
         """Return the interface of a service, by its full name.
 
@@ -315,4 +323,5 @@ class BlockingReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     Impersonation,
     MetadataInput,
@@ -147,6 +148,7 @@ class StatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServerStatistics:
         """Return what the server as a whole does.
 
@@ -158,6 +160,7 @@ class StatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def connections(
@@ -168,6 +171,7 @@ class StatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[ConnectionStatistics]:
         """Return the open connections, the oldest first.
 
@@ -185,6 +189,7 @@ class StatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -204,6 +209,7 @@ class BlockingStatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> ServerStatistics:
         """Return what the server as a whole does.
 
@@ -215,6 +221,7 @@ class BlockingStatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def connections(
@@ -225,6 +232,7 @@ class BlockingStatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[ConnectionStatistics]:
         """Return the open connections, the oldest first.
 
@@ -242,4 +250,5 @@ class BlockingStatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

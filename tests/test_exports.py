@@ -41,6 +41,7 @@ PUBLIC: dict[str, set[str]] = {
         "ClientTls",
         "ConnectFailed",
         "DeadlineExceeded",
+        "DeclaredError",
         "DelegatedCredential",
         "DomainNames",
         "DoorLimits",
@@ -118,6 +119,7 @@ PUBLIC: dict[str, set[str]] = {
     },
     "signetrpc.rpc.errors": {
         "DeadlineExceeded",
+        "DeclaredError",
         "ImpersonationError",
         "NotCarriedOut",
         "RpcError",

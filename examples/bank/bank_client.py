@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     MetadataInput,
     Protection,
@@ -120,6 +121,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Balance:
         """Return what is on one of the caller's accounts.
 
@@ -133,6 +135,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def statement(
@@ -143,6 +146,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Statement:
         """Return the entries of a year on one of the caller's accounts.
 
@@ -156,6 +160,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def deposit(
@@ -167,6 +172,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Receipt:
         """Put money into an account, which the first deposit opens.
 
@@ -180,6 +186,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -200,6 +207,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Balance:
         """Return what is on one of the caller's accounts.
 
@@ -213,6 +221,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def statement(
@@ -223,6 +232,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Statement:
         """Return the entries of a year on one of the caller's accounts.
 
@@ -236,6 +246,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def deposit(
@@ -247,6 +258,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Receipt:
         """Put money into an account, which the first deposit opens.
 
@@ -260,4 +272,5 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     MetadataInput,
     Protection,
@@ -47,6 +48,7 @@ class PayrollClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return the caller's salary.
 
@@ -58,6 +60,7 @@ class PayrollClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -77,6 +80,7 @@ class BlockingPayrollClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return the caller's salary.
 
@@ -88,4 +92,5 @@ class BlockingPayrollClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     MetadataInput,
     Protection,
@@ -45,6 +46,7 @@ class PortalClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return the caller's salary, in a sentence.
 
@@ -56,6 +58,7 @@ class PortalClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -75,6 +78,7 @@ class BlockingPortalClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return the caller's salary, in a sentence.
 
@@ -86,4 +90,5 @@ class BlockingPortalClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

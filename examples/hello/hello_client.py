@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     MetadataInput,
     Protection,
@@ -46,6 +47,7 @@ class GreeterClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return the greeting with the caller's name, as it was authenticated.
 
@@ -57,6 +59,7 @@ class GreeterClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -77,6 +80,7 @@ class BlockingGreeterClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return the greeting with the caller's name, as it was authenticated.
 
@@ -88,4 +92,5 @@ class BlockingGreeterClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     Impersonation,
     MetadataInput,
@@ -102,6 +103,7 @@ class FilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Me:
         """Return who this handler runs as.
 
@@ -114,6 +116,7 @@ class FilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def read(
@@ -123,6 +126,7 @@ class FilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return what is in a file.
 
@@ -135,6 +139,7 @@ class FilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def write(
@@ -145,6 +150,7 @@ class FilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Entry:
         """Write a file; a new one belongs to the caller.
 
@@ -157,6 +163,7 @@ class FilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def entries(
@@ -166,6 +173,7 @@ class FilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Return what is in a folder.
 
@@ -178,6 +186,7 @@ class FilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -197,6 +206,7 @@ class BlockingFilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Me:
         """Return who this handler runs as.
 
@@ -209,6 +219,7 @@ class BlockingFilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def read(
@@ -218,6 +229,7 @@ class BlockingFilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Return what is in a file.
 
@@ -230,6 +242,7 @@ class BlockingFilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def write(
@@ -240,6 +253,7 @@ class BlockingFilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Entry:
         """Write a file; a new one belongs to the caller.
 
@@ -252,6 +266,7 @@ class BlockingFilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def entries(
@@ -261,6 +276,7 @@ class BlockingFilesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Return what is in a folder.
 
@@ -273,4 +289,5 @@ class BlockingFilesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

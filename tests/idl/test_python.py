@@ -16,7 +16,14 @@ import pytest
 from hypothesis import given, settings
 
 from signetrpc.idl._python import client_source
-from signetrpc.rpc import BlockingChannel, Channel, Protection, RpcError, UnaryMethod
+from signetrpc.rpc import (
+    BlockingChannel,
+    CallInfo,
+    Channel,
+    Protection,
+    RpcError,
+    UnaryMethod,
+)
 from signetrpc.rpc._decorators import service_definition
 from signetrpc.rpc._handlers import ServiceDefinition
 from signetrpc.rpc._methods import Method
@@ -91,14 +98,25 @@ def test_generated_modules_are_as_they_are_checked_in(name: str) -> None:
 def test_calls() -> None:
     loop, client = bank_blocking()
     assert client.balance("1234") == Decimal(4)
-    assert loop.options == {"timeout": None, "metadata": None, "protection": None}
+    assert loop.options == {
+        "timeout": None,
+        "metadata": None,
+        "protection": None,
+        "call_info": None,
+    }
+    info = CallInfo()
     (entry,) = client.statement(
-        "42", timeout=2.0, metadata={"a": "b"}, protection=Protection.SEAL
+        "42",
+        timeout=2.0,
+        metadata={"a": "b"},
+        protection=Protection.SEAL,
+        call_info=info,
     )
     assert loop.options == {
         "timeout": 2.0,
         "metadata": {"a": "b"},
         "protection": Protection.SEAL,
+        "call_info": info,
     }
     assert entry == bank_client.Entry(
         when=datetime(2026, 1, 1, tzinfo=UTC), amount=Decimal("1.50"), memo="42"

@@ -9,7 +9,13 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from signetrpc.rpc import RpcError, SchemaError, StatusCode, declared_error
+from signetrpc.rpc import (
+    DeclaredError,
+    RpcError,
+    SchemaError,
+    StatusCode,
+    declared_error,
+)
 from signetrpc.rpc._declared_errors import (
     NO_ERRORS,
     declared,
@@ -29,7 +35,7 @@ from signetrpc.rpc.details import ErrorInfo, UnknownDetail
 
 
 @declared_error("bank.InsufficientFunds")
-class InsufficientFunds(RpcError):
+class InsufficientFunds(DeclaredError):
     """There is not enough
     in the account.
 
@@ -43,7 +49,7 @@ class InsufficientFunds(RpcError):
 
 
 @declared_error("bank.NoAccount", status=StatusCode.NOT_FOUND)
-class NoAccount(RpcError):
+class NoAccount(DeclaredError):
     message: str
 
 
@@ -212,39 +218,39 @@ def _no_error() -> None:
 
 def _own_constructor() -> None:
     @declared_error("bank.Bad")
-    class Bad(RpcError):
+    class Bad(DeclaredError):
         def __init__(self) -> None:
-            super().__init__(StatusCode.ABORTED)
+            """Take nothing."""
 
 
 def _taken_field() -> None:
     @declared_error("bank.Bad")
-    class Bad(RpcError):
+    class Bad(DeclaredError):
         details: str  # type: ignore[assignment]  # pyright: ignore
 
 
 def _unknown_type() -> None:
     @declared_error("bank.Bad")
-    class Bad(RpcError):
+    class Bad(DeclaredError):
         account: "Nowhere"  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore
 
 
 def _no_type_that_travels() -> None:
     @declared_error("bank.Bad")
-    class Bad(RpcError):
+    class Bad(DeclaredError):
         account: object
 
 
 def _mutable_default() -> None:
     @declared_error("bank.Bad")
-    class Bad(RpcError):
+    class Bad(DeclaredError):
         accounts: list[str] = ["42"]  # noqa: RUF012
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (_no_error, "Bad is no RpcError"),
+        (_no_error, "Bad is no DeclaredError"),
         (_own_constructor, "constructor of its own"),
         (_taken_field, "an error has 'details' already"),
         (_unknown_type, "cannot resolve type 'Nowhere'"),

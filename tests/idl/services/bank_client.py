@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from signetrpc.rpc import (
     BlockingChannel,
+    CallInfo,
     Channel,
     Impersonation,
     MetadataInput,
@@ -107,6 +108,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return what is on an account.
 
@@ -120,6 +122,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def statement(
@@ -130,6 +133,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Call bank.Accounts/statement.
 
@@ -142,6 +146,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def book(
@@ -153,6 +158,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> UUID:
         """Book an entry.
 
@@ -164,6 +170,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def age(
@@ -172,6 +179,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> timedelta:
         """Call bank.Accounts/age.
 
@@ -183,6 +191,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -203,6 +212,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return what is on an account.
 
@@ -216,6 +226,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def statement(
@@ -226,6 +237,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Call bank.Accounts/statement.
 
@@ -238,6 +250,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def book(
@@ -249,6 +262,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> UUID:
         """Book an entry.
 
@@ -260,6 +274,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def age(
@@ -268,6 +283,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> timedelta:
         """Call bank.Accounts/age.
 
@@ -279,4 +295,5 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )

@@ -16,6 +16,7 @@ from signetrpc.rpc import (
     BlockingBidirectionalStream,
     BlockingChannel,
     BlockingServerStream,
+    CallInfo,
     Channel,
     ClientStreamMethod,
     Impersonation,
@@ -140,6 +141,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> int:
         """Add numbers up.
 
@@ -152,6 +154,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def join(
@@ -163,6 +166,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Call feeds.Feeds/join.
 
@@ -175,6 +179,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def watch(
@@ -286,6 +291,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> int:
         """Add numbers up.
 
@@ -298,6 +304,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def join(
@@ -309,6 +316,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> str:
         """Call feeds.Feeds/join.
 
@@ -321,6 +329,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def watch(

@@ -17,7 +17,7 @@ import msgspec as _msgspec
 from signetrpc.rpc import Channel as _Channel
 from signetrpc.rpc import Impersonation as _Impersonation
 from signetrpc.rpc import Protection as _Protection
-from signetrpc.rpc import BlockingChannel, MetadataInput, UnaryMethod
+from signetrpc.rpc import BlockingChannel, CallInfo, MetadataInput, UnaryMethod
 
 __all__ = [
     "BlockingTrickyClient",
@@ -245,6 +245,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> builtins.list[builtins.str]:
         """Call a.b.Tricky/list.
 
@@ -256,6 +257,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def float(
@@ -265,6 +267,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> builtins.float:
         """Call a.b.Tricky/float.
 
@@ -276,6 +279,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def msgspec(
@@ -286,6 +290,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> tuple[Protection, Channel]:
         """Call a.b.Tricky/msgspec.
 
@@ -297,6 +302,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def uuid(
@@ -306,6 +312,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal | UUID | None:
         """Call a.b.Tricky/uuid.
 
@@ -317,6 +324,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def UUID(
@@ -326,6 +334,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Mapped:
         """Call a.b.Tricky/UUID.
 
@@ -337,6 +346,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def loose(
@@ -346,6 +356,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Loose:
         """Call a.b.Tricky/loose.
 
@@ -358,6 +369,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def as_whom(
@@ -367,6 +379,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Impersonation:
         """Call a.b.Tricky/as_whom.
 
@@ -378,6 +391,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def optional_after(
@@ -391,6 +405,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> datetime:
         """Call a.b.Tricky/optional_after.
 
@@ -408,6 +423,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def a_method_with_a_name_that_is_longer_than_others(
@@ -419,6 +435,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> _Type3:
         """It's "so".
 
@@ -434,6 +451,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     async def a(
@@ -442,6 +460,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> None:
         """Ends with a "quote"
 
@@ -453,6 +472,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
 
@@ -470,6 +490,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> builtins.list[builtins.str]:
         """Call a.b.Tricky/list.
 
@@ -481,6 +502,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def float(
@@ -490,6 +512,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> builtins.float:
         """Call a.b.Tricky/float.
 
@@ -501,6 +524,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def msgspec(
@@ -511,6 +535,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> tuple[Protection, Channel]:
         """Call a.b.Tricky/msgspec.
 
@@ -522,6 +547,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def uuid(
@@ -531,6 +557,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Decimal | UUID | None:
         """Call a.b.Tricky/uuid.
 
@@ -542,6 +569,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def UUID(
@@ -551,6 +579,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Mapped:
         """Call a.b.Tricky/UUID.
 
@@ -562,6 +591,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def loose(
@@ -571,6 +601,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Loose:
         """Call a.b.Tricky/loose.
 
@@ -583,6 +614,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def as_whom(
@@ -592,6 +624,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> Impersonation:
         """Call a.b.Tricky/as_whom.
 
@@ -603,6 +636,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def optional_after(
@@ -616,6 +650,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> datetime:
         """Call a.b.Tricky/optional_after.
 
@@ -633,6 +668,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def a_method_with_a_name_that_is_longer_than_others(
@@ -644,6 +680,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> _Type3:
         """It's "so".
 
@@ -659,6 +696,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
 
     def a(
@@ -667,6 +705,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        call_info: CallInfo | None = None,
     ) -> None:
         """Ends with a "quote"
 
@@ -678,4 +717,5 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            call_info=call_info,
         )
