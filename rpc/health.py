@@ -10,7 +10,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md.
 """
 
 from collections.abc import AsyncIterator
-from enum import IntEnum
+from enum import StrEnum
 
 import anyio
 import anyio.from_thread
@@ -27,16 +27,16 @@ from .errors import RpcError
 __all__ = ["Health", "ServingStatus"]
 
 
-class ServingStatus(IntEnum):
-    """Whether a service can be called; gRPC's names and numbers."""
+class ServingStatus(StrEnum):
+    """Whether a service can be called, in gRPC's words."""
 
-    UNKNOWN = 0
+    UNKNOWN = "UNKNOWN"
     """Nobody has said."""
-    SERVING = 1
+    SERVING = "SERVING"
     """It can."""
-    NOT_SERVING = 2
+    NOT_SERVING = "NOT_SERVING"
     """It cannot at the moment."""
-    SERVICE_UNKNOWN = 3
+    SERVICE_UNKNOWN = "SERVICE_UNKNOWN"
     """The server has no such service, or not yet.  `watch` alone says it."""
 
 

@@ -24,12 +24,12 @@ __all__ = ["BlockingHealthClient", "HealthClient", "ServingStatus"]
 
 
 class ServingStatus(Enum):
-    """Whether a service can be called; gRPC's names and numbers."""
+    """Whether a service can be called, in gRPC's words."""
 
-    UNKNOWN = 0
-    SERVING = 1
-    NOT_SERVING = 2
-    SERVICE_UNKNOWN = 3
+    UNKNOWN = "UNKNOWN"
+    SERVING = "SERVING"
+    NOT_SERVING = "NOT_SERVING"
+    SERVICE_UNKNOWN = "SERVICE_UNKNOWN"
 
 
 class _CheckArguments(msgspec.Struct, gc=False):
