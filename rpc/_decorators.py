@@ -103,6 +103,18 @@ def method(
     Use it bare, as `@method(Protection.SIGN)` or with names. Every parameter and the
     result need types that travel (docs/types.md).
 
+    A parameter that is an AsyncIterator takes the caller's stream; a method that yields
+    gives one. In a plain `def`, which runs in a thread, they are Iterators:
+
+        @method
+        async def total(self, numbers: AsyncIterator[int]) -> int: ...
+
+        @method
+        def watch(self, account: str) -> Iterator[Entry]: ...
+
+        @method
+        async def chat(self, texts: AsyncIterator[str]) -> AsyncIterator[str]: ...
+
     Args:
         first: The method itself, where the decorator stands bare, or the protection.
         protection: The level below which the method cannot be called. Without one it
