@@ -8,8 +8,15 @@ streams are the real ones.  Nothing is encrypted and nobody authenticated: the t
 who calls.  Works on asyncio and trio, and needs no test framework.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import anyio
@@ -35,6 +42,8 @@ from signetrpc.transport.testing import memory_pipes
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES
 from ._authorization import Authorizer
+from ._blocking import BlockingChannel
+from ._blocking_loop import LoopThread
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect_with
 from ._error_registry import ErrorMapping
@@ -44,7 +53,7 @@ from ._interceptors import Interceptor
 from ._local_users import LocalUsers
 from ._server import Server
 
-__all__ = ["CALLER", "SERVER", "channel_for"]
+__all__ = ["CALLER", "SERVER", "blocking_channel_for", "channel_for"]
 
 CALLER: Final = Identity(
     mechanism=Mechanism.KERBEROS,
@@ -227,3 +236,41 @@ async def channel_for(
             yield channel
         doorway.close()
         await over.wait()
+
+
+@contextmanager
+def blocking_channel_for(
+    *services: object,
+    caller: Identity = CALLER,
+    protection: Protection = Protection.SEAL,
+    authorize: Authorizer | None = None,
+    local_users: LocalUsers | None = None,
+    interceptors: Sequence[Interceptor] = (),
+    client_interceptors: Sequence[Interceptor] = (),
+    errors: ErrorMapping | None = None,
+    default_timeout: float = DEFAULT_TIMEOUT,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_calls: int = 1024,
+) -> Generator[BlockingChannel]:
+    """Serve services in memory and give a channel that blocks; see `channel_for`.
+
+    The server runs in a thread beside the test's, on asyncio.
+    """
+    options: dict[str, Any] = {
+        "caller": caller,
+        "protection": protection,
+        "authorize": authorize,
+        "local_users": local_users,
+        "interceptors": interceptors,
+        "client_interceptors": client_interceptors,
+        "errors": errors,
+        "default_timeout": default_timeout,
+        "max_body_bytes": max_body_bytes,
+        "max_calls": max_calls,
+    }
+    thread = LoopThread(lambda: channel_for(*services, **options))
+    channel = thread.start()
+    try:
+        yield BlockingChannel(channel, thread, max_body_bytes)
+    finally:
+        thread.close()

@@ -183,6 +183,7 @@ PUBLIC: dict[str, set[str]] = {
     "signetrpc.rpc.testing": {
         "CALLER",
         "SERVER",
+        "blocking_channel_for",
         "channel_for",
     },
     "signetrpc.transport": {

@@ -28,7 +28,7 @@ from signetrpc.rpc import (
     service,
 )
 from signetrpc.rpc._decorators import service_definition
-from signetrpc.rpc.testing import CALLER, SERVER, channel_for
+from signetrpc.rpc.testing import CALLER, SERVER, blocking_channel_for, channel_for
 from signetrpc.transport import ANONYMOUS
 from tests.support.turns import settle
 
@@ -139,6 +139,15 @@ DOUBLE = BidirectionalMethod[Nothing, int, int](
     item=int,
     result=int,
 )
+
+
+def _threads_of_ours() -> list[str]:
+    # anyio's own wait for further work for a while.
+    return [each.name for each in threading.enumerate() if "signet" in each.name]
+
+
+def _tasks() -> int:
+    return len(anyio.get_running_tasks())
 
 
 async def test_all_kinds_of_call() -> None:
@@ -258,12 +267,12 @@ async def test_a_channel_that_is_over() -> None:
 
 
 async def test_nothing_stays_behind() -> None:
-    threads = set(threading.enumerate())
+    before = _tasks()
     async with channel_for(Desk) as channel:
         await channel.unary(WHO, Nothing())
+        assert _tasks() > before
     await settle()
-    names = {t.name for t in threading.enumerate() if t not in threads}
-    assert not [name for name in names if "signet" in name]
+    assert _tasks() == before and not _threads_of_ours()
 
 
 async def test_an_error_of_the_test_is_its_own() -> None:
@@ -283,6 +292,28 @@ async def test_cancelled_from_outside() -> None:
                 scope.cancel()
     assert scope.cancelled_caught
     assert desk.ended == ["wait"]
+
+
+def test_from_code_that_blocks() -> None:
+    desk = Desk()
+    alice = dataclasses.replace(CALLER, name="alice")
+    with blocking_channel_for(desk, caller=alice, protection=SIGN) as channel:
+        assert channel.unary(WHO, Nothing()) == "alice@TEST as nobody"
+        assert channel.client_stream(TOTAL, Nothing(), [1, 2, 3]) == 6
+        with channel.server_stream(COUNT, To(3)) as stream:
+            assert list(stream) == [0, 1, 2]
+        with pytest.raises(RpcError) as caught:
+            channel.unary(SECRET, Nothing())
+        assert caught.value.status is StatusCode.FAILED_PRECONDITION
+    assert not _threads_of_ours()
+    with pytest.raises(RpcError):
+        channel.unary(WHO, Nothing())
+
+
+def test_what_blocks_gets_the_reason_of_a_failure() -> None:
+    with pytest.raises(SchemaError, match="is not a service"):
+        with blocking_channel_for(object):
+            raise AssertionError
 
 
 @pytest.mark.parametrize("given", [object, lambda: 7])
