@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from signetrpc.transport import Identity, Protection
+from signetrpc.transport._events import Established
 
 from ._metadata import Metadata
 
@@ -40,3 +41,13 @@ class CallInfo:
         self.trailers: Metadata = ()
         self.peer: Identity | None = None
         self.protection: Protection | None = None
+
+    def reached(self, established: Established, level: Protection) -> None:
+        """Take note of the connection that the call goes over.
+
+        Args:
+            established: The session.
+            level: The level that the call asks for.
+        """
+        self.peer = established.peer
+        self.protection = max(level, established.minimum)

@@ -23,10 +23,10 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
 from ._backoff import Backoff
 from ._call_info import CallInfo
 from ._client_connection import ClientConnection
-from ._context import CURRENT
+from ._context import time_bound
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
-from ._messages import encode_metadata
-from ._metadata import MetadataInput, metadata
+from ._messages import encode_given
+from ._metadata import MetadataInput
 from ._methods import (
     BidirectionalMethod,
     ClientStreamMethod,
@@ -44,7 +44,6 @@ __all__ = ["DEFAULT_TIMEOUT", "Channel"]
 A = TypeVar("A", bound=msgspec.Struct)
 I = TypeVar("I")  # noqa: E741 - an item, beside arguments and results
 R = TypeVar("R")
-S = TypeVar("S", float, float | None)
 
 DEFAULT_TIMEOUT: Final = 60.0
 """Seconds a unary call may take that names no timeout."""
@@ -141,10 +140,10 @@ class Channel:
         """
         seconds = self._default_timeout if timeout is None else timeout
         if self._propagate_deadline:
-            seconds = _bounded(seconds)
+            seconds = time_bound(seconds)
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = b"\xc0" if metadata is None else _encoded(metadata)
+        pairs = encode_given(metadata)
         level = method.protection
         if protection is not None and protection > level:
             level = protection
@@ -157,8 +156,7 @@ class Channel:
                 connection = await self._reconnect(seconds)
                 seconds = ends - self._loop.time()
             if call_info is not None:
-                call_info.peer = connection.established.peer
-                call_info.protection = max(level, connection.established.minimum)
+                call_info.reached(connection.established, level)
             try:
                 return await connection.call(
                     method.wire_name,
@@ -286,10 +284,10 @@ class Channel:
     ) -> Callable[[], Awaitable[StreamCall]]:
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = b"\xc0" if metadata is None else _encoded(metadata)
+        pairs = encode_given(metadata)
         level = max(method.protection, protection or method.protection)
         if self._propagate_deadline:
-            timeout = _bounded(timeout)
+            timeout = time_bound(timeout)
         ends = None if timeout is None else self._loop.time() + timeout
 
         async def begin() -> StreamCall:
@@ -387,21 +385,8 @@ class Channel:
             await self._connection.aclose()
 
 
-def _bounded(seconds: S) -> S | float:
-    """Return the seconds, or what is left of the call that this code serves."""
-    current = CURRENT.get(None)
-    left = None if current is None else current.time_left()
-    if left is None or (seconds is not None and seconds <= left):
-        return seconds
-    return left
-
-
 def _closed() -> RpcError:
     return RpcError(StatusCode.CANCELLED, "the channel is closed")
-
-
-def _encoded(given: MetadataInput) -> bytes:
-    return encode_metadata(metadata(given))
 
 
 def _connect_error(error: TransportError) -> RpcError:

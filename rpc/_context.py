@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from signetrpc.transport import Identity, Protection
 
@@ -18,8 +18,11 @@ __all__ = [
     "HeaderSender",
     "current_call",
     "current_caller",
+    "time_bound",
 ]
 
+
+S = TypeVar("S", float, float | None)
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
@@ -211,6 +214,19 @@ def current_call() -> CallContext:
         return CURRENT.get()
     except LookupError:
         raise LookupError("not inside a call") from None
+
+
+def time_bound(seconds: S) -> S | float:
+    """Return how long a call onward may take: no longer than the one this code serves.
+
+    Args:
+        seconds: What the onward call wants; None for as long as it likes.
+    """
+    current = CURRENT.get(None)
+    left = None if current is None else current.time_left()
+    if left is None or (seconds is not None and seconds <= left):
+        return seconds
+    return left
 
 
 def current_caller() -> Identity:

@@ -122,11 +122,9 @@ class StreamCall:
 
     def tell(self, info: CallInfo) -> None:
         """Say what came beside the items."""
-        established = self._connection.established
+        info.reached(self._connection.established, self.level)
         info.headers = self.headers or ()
         info.trailers = self.trailers
-        info.peer = established.peer
-        info.protection = self.level
 
     def abandon(self) -> None:
         """Give the call up, from anywhere: from a finaliser, or in another thread."""
