@@ -59,6 +59,9 @@ __all__ = ["CACHE_NAME", "run_worker"]
 
 CACHE_NAME: Final = "krb5cc"
 
+_END_SECONDS: Final = 3
+"""So long what runs has to end when the service closes the control socket."""
+
 _KEEPALIVE: Final = KeepalivePolicy(idle_seconds=86400.0, min_ping_seconds=1e-3)
 """The service may ask as often as it likes, and the system tells when it is gone."""
 
@@ -190,6 +193,8 @@ async def _serve(work: _Work) -> None:
         while True:
             data, sockets = await work.control.receive()
             if not data:
+                # Nobody else might end it then, whatever its threads do.
+                signal.alarm(_END_SECONDS)
                 return
             link: ToWorker = read_to_worker(data)
             assert isinstance(link, NewLink)

@@ -138,7 +138,9 @@ def kill_for(user: LocalUser, process: int) -> None:
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends.
 
-    To be called after every change of ids, which forgets it.
+    To be called after every change of ids, which forgets it.  The kernel asks then
+    whether the parent may signal this process (kill(2)): a template without CAP_KILL
+    may not once it is another user, so its workers have more to end by.
 
     Raises:
         IdentityError: The parent has ended already.

@@ -5,7 +5,7 @@
 The service starts it before the first connection, as a program of its own and not as a
 fork of itself: of the service's memory, with its keys and passwords, nothing is in it,
 nor in the workers that it forks.  It keeps two capabilities, to set user and group ids.
-A worker dies with it, and it ends when the service does.
+A worker ends when it does, and it when the service does.
 
 It adopts what a worker leaves behind and ends that too.  A service that is not root may
 not signal another user's processes: for that, and to clean up, it forks a child whose

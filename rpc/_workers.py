@@ -188,7 +188,8 @@ class Workers:
                 answer = await self._first_word(worker, control, allowance)
             if isinstance(answer, Refused):
                 _log.error("%s cannot serve: %s", worker, answer.text)
-            if not isinstance(answer, Running):
+            known = self._by_number.get(worker.number) is worker
+            if not isinstance(answer, Running) or not known:
                 self._give_up(worker)
                 return
         except (TimeoutError, OSError, ValueError, ImpersonationError) as error:
@@ -361,6 +362,9 @@ class Workers:
             how = "with the template process" if status is None else _words(status)
             _log.error("%s ended %s", worker, how)
         self._forget(worker)
+        if worker.reading is not None:
+            # It may live on where the template was killed, and ends by this.
+            worker.reading.cancel()
 
 
 def _words(status: int) -> str:
