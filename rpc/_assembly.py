@@ -17,7 +17,11 @@ DEFAULT_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _MOST_KEPT: Final = 4
 
 _MOST_AT_ONCE: Final = 16
-"""So many bodies of full length may be half-received on one connection."""
+"""So many bodies of full length may be half-received on one connection.
+
+Their first pieces aside.  Senders finish one before the next gets the room, so an
+honest one has few half sent.
+"""
 
 
 def check_size(size: int, limit: int, what: str) -> None:
@@ -56,11 +60,12 @@ class Buffers:
 class _Gathering:
     """What has arrived of one body."""
 
-    __slots__ = ("buffer", "size")
+    __slots__ = ("buffer", "counted", "size")
 
     def __init__(self, buffer: bytearray) -> None:
         self.buffer = buffer
         self.size = 0
+        self.counted = 0
 
     def add(self, piece: bytes | memoryview) -> None:
         start, end = self.size, self.size + len(piece)
@@ -100,17 +105,20 @@ class Assemblies:
             RpcError: RESOURCE_EXHAUSTED; the body is dropped.
         """
         body = self._bodies.get(call_id)
+        size = len(piece)
+        # The first piece came with the call or the reply, whose number is limited.
+        counted = 0 if body is None else size
         if body is None:
             body = self._bodies[call_id] = _Gathering(self._buffers.take())
-        size = len(piece)
         try:
             check_size(body.size + size, self._limit, self._what)
-            check_size(self._total + size, self._total_limit, "half-received bodies")
+            check_size(self._total + counted, self._total_limit, "half-received bodies")
         except RpcError:
             self.discard(call_id)
             raise
         body.add(piece)
-        self._total += size
+        body.counted += counted
+        self._total += counted
 
     def finish(
         self, call_id: int, piece: bytes | memoryview, decode: Callable[[Body], R]
@@ -140,5 +148,5 @@ class Assemblies:
         """Drop what has arrived of a body.  Unknown ids are ignored."""
         body = self._bodies.pop(call_id, None)
         if body is not None:
-            self._total -= body.size
+            self._total -= body.counted
             self._buffers.give_back(body.buffer)

@@ -1,5 +1,7 @@
 """What an open connection carries besides calls: room for bodies, and signs of life."""
 
+from heapq import heappop, heappush
+from itertools import count
 from typing import ClassVar
 
 from signetrpc.transport import (
@@ -53,7 +55,9 @@ class Exchange(Connection):
         super().__init__(loop, link)
         self._window = SendWindow(window)
         self._arriving = ReceiveWindow(window)
-        self._senders: list[Waiter[None]] = []
+        self._senders: list[tuple[int, int, Waiter[None]]] = []  # a heap
+        self._tickets = count(1)
+        self._queued = count()
         self._drainer = False
         self._asks = keepalive is not None
         self._keepalive = Keepalive(keepalive or DEFAULT_KEEPALIVE, loop.time())
@@ -121,7 +125,7 @@ class Exchange(Connection):
             if self._beating is not None:
                 self._beating.cancel()
                 self._beating = None
-            self._wake_senders()
+            self.pass_room()
 
     # Bodies.
 
@@ -132,17 +136,29 @@ class Exchange(Connection):
 
     async def room(self) -> None:
         """Wait until there is room, or the connection has ended."""
+        ticket: int | None = None
         while not self.has_room and self._ended is None:
-            await self.waiter_for_room()
+            ticket, waiter = self.waiter_for_room(ticket)
+            await waiter
+        self.pass_room()
 
-    def waiter_for_room(self) -> Waiter[None]:
-        """Return what is woken when they may again, or the connection has ended."""
+    def waiter_for_room(self, ticket: int | None) -> tuple[int, Waiter[None]]:
+        """Queue for room: return what is woken when it is there.
+
+        Args:
+            ticket: What decides who is woken first; None for a new one, the last.
+
+        Returns:
+            The ticket, and the waiter; it is woken too when the connection has ended.
+        """
+        if ticket is None:
+            ticket = next(self._tickets)
         waiter: Waiter[None] = self._loop.waiter()
-        self._senders.append(waiter)
+        heappush(self._senders, (ticket, next(self._queued), waiter))
         if self._pipe.congested and not self._drainer:
             self._drainer = True
             self._loop.spawn(self._wake_when_drained())
-        return waiter
+        return ticket, waiter
 
     async def _wake_when_drained(self) -> None:
         try:
@@ -151,14 +167,16 @@ class Exchange(Connection):
             pass  # the connection ends, and wakes them too
         finally:
             self._drainer = False
-        self._wake_senders()
+        self.pass_room()
 
-    def _wake_senders(self) -> None:
-        # In the order in which they came; who finds no room again goes to the end.
-        waiting, self._senders = self._senders, []
-        for waiter in waiting:
+    def pass_room(self) -> None:
+        """Let the next in the queue have what room there is."""
+        while self._senders and (self.has_room or self._ended is not None):
+            _, _, waiter = heappop(self._senders)
             if not waiter.done():
                 waiter.set_result(None)
+                if self._ended is None:
+                    return  # it passes on what it leaves
 
     def send_piece(self, message: bytes, level: Protection, size: int) -> None:
         """Send a message that counts as so many bytes.
@@ -195,7 +213,7 @@ class Exchange(Connection):
         match message:
             case Credit(id=0, size=size):
                 self._window.grant(size)
-                self._wake_senders()
+                self.pass_room()
             case Ping(number=number):
                 self._guard.arrived(self._loop.time())
                 self._send(encode_pong(number), self.established.minimum)

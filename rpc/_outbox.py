@@ -37,8 +37,19 @@ class Outlet(Protocol):
         """True while pieces of bodies may be sent."""
         ...
 
-    def waiter_for_room(self) -> Waiter[None]:
-        """Return what is woken when they may again, or the connection has ended."""
+    def waiter_for_room(self, ticket: int | None) -> tuple[int, Waiter[None]]:
+        """Queue for room: return what is woken when it is there.
+
+        Args:
+            ticket: What decides who is woken first; None for a new one, the last.
+
+        Returns:
+            The ticket, and the waiter; it is woken too when the connection has ended.
+        """
+        ...
+
+    def pass_room(self) -> None:
+        """Let the next in the queue have what room there is."""
         ...
 
     def send_piece(self, message: bytes, level: Protection, size: int) -> None:
@@ -62,6 +73,7 @@ class Outbox:
         "_level",
         "_outlet",
         "_sent",
+        "_ticket",
         "_waiter",
         "_window",
         "begun",
@@ -74,6 +86,7 @@ class Outbox:
         self._level = level
         self._window = SendWindow(STREAM_WINDOW)
         self._waiter: Waiter[None] | None = None
+        self._ticket: int | None = None
         self._error: Callable[[], Exception] | None = None
         self._sent = 0
         self._busy = False
@@ -107,6 +120,7 @@ class Outbox:
                 self.midway = False
             finally:
                 self._busy = False
+                self._leave_queue()
             return
         size += ITEM_OVERHEAD
         message = encode_item(self._id, body)
@@ -123,6 +137,7 @@ class Outbox:
             await self._piece(message, level, size)
         finally:
             self._busy = False
+            self._leave_queue()
 
     def check_idle(self) -> None:
         """Refuse what would come between the pieces of a message.
@@ -141,10 +156,20 @@ class Outbox:
         """
         level = self._level if level is None else level
         view = memoryview(body)
-        for start in range(PART_BYTES, len(body), PART_BYTES):
-            chunk = view[start : start + PART_BYTES]
-            more = start + PART_BYTES < len(body)
-            await self._piece(encode_part(self._id, chunk, more), level, len(chunk))
+        try:
+            for start in range(PART_BYTES, len(body), PART_BYTES):
+                chunk = view[start : start + PART_BYTES]
+                more = start + PART_BYTES < len(body)
+                message = encode_part(self._id, chunk, more)
+                await self._piece(message, level, len(chunk))
+        finally:
+            self._leave_queue()
+
+    def _leave_queue(self) -> None:
+        """Let others have the room, if this has been in the queue for it."""
+        if self._ticket is not None:
+            self._ticket = None
+            self._outlet.pass_room()
 
     async def _piece(self, message: bytes, level: Protection, size: int) -> None:
         outlet = self._outlet
@@ -155,9 +180,13 @@ class Outbox:
             await waiter
         while self._error is None:
             if self._window.left <= 0:
+                self._leave_queue()
                 await self._wait(outlet.loop.waiter())
             elif not outlet.has_room:
-                await self._wait(outlet.waiter_for_room())
+                # With the ticket of the message's first piece: who began first is
+                # served until it is done, so that few messages are half sent.
+                self._ticket, waiter = outlet.waiter_for_room(self._ticket)
+                await self._wait(waiter)
             else:
                 self._put(message, level, size)
                 return
