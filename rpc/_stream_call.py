@@ -137,7 +137,7 @@ class StreamCall:
 
         Nothing, if it answers without.
         """
-        while self.headers is None and not self.ended and not self.inbox.waiting:
+        while self.headers is None and not self.ended and not self._replied:
             self._waiter = self._connection.loop.waiter()
             try:
                 await self._waiter

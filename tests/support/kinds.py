@@ -37,18 +37,20 @@ EACH: Final[tuple[str, ...]] = ("scaled", "scaled_in_thread")
 KINDS: Final[tuple[str, ...]] = (*ONE, *TAKING, *GIVING, *EACH)
 """All methods of `Numbers`: handlers of every style, of every kind of call."""
 
+
+def _for(names: Iterable[str], given: list[int]) -> dict[str, list[int]]:
+    return dict.fromkeys(names, given)
+
+
 RESULTS: Final[dict[str, list[int]]] = (
-    dict.fromkeys(ONE, [4])
-    | dict.fromkeys(TAKING, [12])
-    | dict.fromkeys(GIVING, [0, 1])
-    | dict.fromkeys(EACH, [2, 4, 6])
+    _for(ONE, [4]) | _for(TAKING, [12]) | _for(GIVING, [0, 1]) | _for(EACH, [2, 4, 6])
 )
 """What the methods of `Numbers` give with nothing around them."""
 CHANGED: Final[dict[str, list[int]]] = (
-    dict.fromkeys(ONE, [60])
-    | dict.fromkeys(TAKING, [360])
-    | dict.fromkeys(GIVING, [0, 10, 20])
-    | dict.fromkeys(EACH, [60, 120, 180])
+    _for(ONE, [60])
+    | _for(TAKING, [360])
+    | _for(GIVING, [0, 10, 20])
+    | _for(EACH, [60, 120, 180])
 )
 """What they give when `Changing` is around them."""
 
