@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from signetrpc.rpc import (
+    DeclaredError,
     Impersonation,
     Protection,
     RpcError,
@@ -37,7 +38,7 @@ SERVED = [
 
 
 @declared_error("test.Refused", status=StatusCode.NOT_FOUND)
-class Refused(RpcError):
+class Refused(DeclaredError):
     """There is none."""
 
     wanted: int

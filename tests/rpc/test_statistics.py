@@ -25,9 +25,13 @@ from signetrpc.rpc._decorators import service_definition
 from signetrpc.rpc._messages import encode_ping
 from signetrpc.rpc._serving import RunningCall
 from signetrpc.rpc._statistics import Counts, Ledger
+from signetrpc.rpc.health import Health
+from signetrpc.rpc.health_client import BlockingHealthClient, ServingStatus
+from signetrpc.rpc.reflection import Reflection
+from signetrpc.rpc.reflection_client import BlockingReflectionClient
 from signetrpc.rpc.statistics import Statistics
-from signetrpc.rpc.statistics_client import StatisticsClient
-from signetrpc.rpc.testing import CALLER, channel_for
+from signetrpc.rpc.statistics_client import BlockingStatisticsClient, StatisticsClient
+from signetrpc.rpc.testing import CALLER, blocking_channel_for, channel_for
 from signetrpc.transport import ANONYMOUS
 from signetrpc.transport._events import Established
 from tests.rpc.test_testing import Nothing
@@ -168,6 +172,21 @@ async def test_a_connection_counts_messages_and_bytes_both_ways() -> None:
 
 
 # The service.
+
+
+def test_the_ready_services_are_called_from_code_that_blocks() -> None:
+    with blocking_channel_for(Health, Reflection, Statistics) as channel:
+        health = BlockingHealthClient(channel)
+        assert health.check() is ServingStatus.SERVING
+        with health.watch("a.B") as statuses:
+            assert next(iter(statuses)) is ServingStatus.SERVICE_UNKNOWN
+        reflection = BlockingReflectionClient(channel)
+        assert len(reflection.services()) == 3
+        assert reflection.describe("signet.Health").name == "signet.Health"
+        statistics = BlockingStatisticsClient(channel)
+        (connection,) = statistics.connections()
+        assert connection.principal == CALLER.principal
+        assert statistics.server().connections_open == 1
 
 
 def test_it_seals_and_runs_as_the_server() -> None:

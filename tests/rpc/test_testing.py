@@ -28,8 +28,16 @@ from signetrpc.rpc import (
     service,
 )
 from signetrpc.rpc._decorators import service_definition
-from signetrpc.rpc.testing import CALLER, SERVER, blocking_channel_for, channel_for
-from signetrpc.transport import ANONYMOUS
+from signetrpc.rpc.testing import (
+    CALLER,
+    SERVER,
+    _Doorway,  # pyright: ignore[reportPrivateUsage]
+    _MemoryConnector,  # pyright: ignore[reportPrivateUsage]
+    blocking_channel_for,
+    channel_for,
+)
+from signetrpc.transport import ANONYMOUS, ConnectFailed, Link
+from signetrpc.transport._loops import open_loop
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -321,3 +329,35 @@ async def test_what_is_no_service_is_refused(given: Callable[[], object]) -> Non
     with pytest.raises(SchemaError, match="is not a service"):
         async with channel_for(given):
             raise AssertionError
+
+
+async def test_a_doorway_waits_for_who_is_inside() -> None:
+    doorway = _Doorway(CALLER, SEAL)
+    inside, leave, over = anyio.Event(), anyio.Event(), anyio.Event()
+    with pytest.raises(ConnectFailed):
+        doorway.enter()  # nobody serves yet
+
+    async def handle(link: Link) -> None:
+        assert link.session.peer.principal == CALLER.principal
+        inside.set()
+        await leave.wait()
+
+    async with open_loop() as loop:
+
+        async def serve() -> None:
+            await doorway.serve_links(loop, handle)
+            over.set()
+
+        loop.spawn(serve())
+        await doorway.ready.wait()
+        # One that goes away before it has said anything.
+        await doorway.enter().aclose(linger=False)
+        await _MemoryConnector(doorway, SEAL).connect()
+        await inside.wait()
+        doorway.close()
+        await settle()
+        assert not over.is_set()
+        with pytest.raises(ConnectFailed):
+            doorway.enter()
+        leave.set()
+        await over.wait()
