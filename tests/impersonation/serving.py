@@ -32,18 +32,22 @@ __all__ = ["Options"]
 class Options(TypedDict, total=False):
     """What a server is told, as JSON.
 
-    `services` are classes or functions as `module:name`.  `impersonation` goes to
+    `services` and `interceptors` are classes or functions as `module:name`.
+    `impersonation` goes to
     `LinuxImpersonation`; its `mapping` is a table of (name in the domain PEOPLE, local
     user), by default of each plain person as itself, before `AuthToLocal()`.  None: no
-    impersonation.  `server` goes to `Server` as it is.
+    impersonation.  `errors` is the server's mapping of them as `module:name`.  `server`
+    goes to `Server` as it is.
     """
 
     services: list[str]
+    interceptors: list[str]
     flavour: str
     target: str
     accounts: str
     keytab: str
     delegate_to: list[str]
+    errors: str
     impersonation: dict[str, Any] | None
     server: dict[str, Any]
 
@@ -84,6 +88,8 @@ async def _serve(options: Options) -> None:
         policy=SecurityPolicy.allow_ntlm(),
         door=DoorLimits(failures=1_000_000),
         impersonate=_impersonation(options),
+        interceptors=[_found(name)() for name in options.get("interceptors", [])],
+        errors=_found(options["errors"]) if "errors" in options else None,
         **given,
     )
     async with anyio.create_task_group() as group:

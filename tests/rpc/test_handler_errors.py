@@ -1,8 +1,6 @@
 """What callers learn of what goes wrong in handlers: of each style and kind."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,126 +10,23 @@ from signetrpc.rpc import (
     BidirectionalMethod,
     Channel,
     ClientStreamMethod,
-    DeclaredError,
-    ErrorMapping,
     Protection,
     RpcError,
     ServerStreamMethod,
     StatusCode,
     UnaryMethod,
-    current_call,
-    declared_error,
-    method,
-    service,
 )
 from signetrpc.rpc._codec import encode_value
 from signetrpc.rpc._messages import Status, encode_call
-from signetrpc.rpc.details import Detail, ErrorInfo, RetryInfo, UnknownDetail
+from signetrpc.rpc.details import ErrorInfo, UnknownDetail
 from signetrpc.rpc.testing import channel_for
 from tests.support.calls import server_end
 from tests.support.desk import answers
+from tests.support.mishaps import MAPPING, RETRY, Locked, Mishaps
 
 pytestmark = pytest.mark.anyio
 
 SIGN = Protection.SIGN
-RETRY = RetryInfo(retry_delay=timedelta(seconds=3))
-
-
-class Overdrawn(LookupError):
-    """An exception of the user's that means something to callers."""
-
-
-@declared_error("mishaps.Locked", status=StatusCode.ABORTED)
-class Locked(DeclaredError):
-    """Somebody else works on it."""
-
-    by: str
-
-
-@service("test.Mishaps", protection=SIGN)
-class Mishaps:
-    """Goes wrong as it is told, in each style and kind."""
-
-    @method(errors=[Locked])
-    async def task(self, how: str) -> None:
-        raise mishap(how)
-
-    @method(errors=[Locked])
-    def thread(self, how: str) -> None:
-        raise mishap(how)
-
-    @method(inline=True, errors=[Locked])
-    def inline(self, how: str) -> None:
-        raise mishap(how)
-
-    @method(errors=[Locked])
-    async def items(self, how: str) -> AsyncIterator[int]:
-        yield 1
-        raise mishap(how)
-
-    @method(errors=[Locked])
-    def thread_items(self, how: str) -> Iterator[int]:
-        yield 1
-        raise mishap(how)
-
-    @method(errors=[Locked])
-    async def taking(self, how: str, items: AsyncIterator[int]) -> None:
-        async for _ in items:
-            raise mishap(how)
-
-    @method(errors=[Locked])
-    async def both(self, how: str, items: AsyncIterator[int]) -> AsyncIterator[int]:
-        async for item in items:
-            yield item
-            raise mishap(how)
-
-
-def mishap(how: str) -> Exception:
-    current_call().set_trailers({"from": "context"})
-    match how:
-        case "declared":
-            return Locked(by="bob")
-        case "of another type":
-            return Locked(by=object())  # type: ignore[arg-type]  # pyright: ignore
-        case "mapped":
-            return Overdrawn("hunter2")
-        case "explained":
-            return KeyError("42")
-        case "explained badly":
-            return IndexError("hunter2")
-        case "missing file":
-            return FileNotFoundError("/etc/hunter2")
-        case "forbidden":
-            return PermissionError("/etc/hunter2")
-        case "details":
-            given: list[Detail] = [RETRY, UnknownDetail("acme.X", b"\x07")]
-            return RpcError(StatusCode.UNAVAILABLE, "later", details=given)
-        case "many details":
-            many = [ErrorInfo(reason=str(number)) for number in range(40)]
-            return RpcError(StatusCode.UNAVAILABLE, "later", details=many)
-        case "declared and details":
-            locked = Locked(by="bob")
-            locked.details = (RETRY,)
-            return locked
-        case _:
-            return ValueError("hunter2")
-
-
-def explain(error: KeyError) -> RpcError:
-    info = ErrorInfo(reason="NO_ACCOUNT", metadata={"account": str(error.args[0])})
-    return RpcError(StatusCode.NOT_FOUND, "no such account", details=[info])
-
-
-def explain_badly(error: IndexError) -> RpcError:
-    raise RuntimeError(f"while explaining {error}")
-
-
-MAPPING: ErrorMapping = {
-    LookupError: StatusCode.NOT_FOUND,
-    Overdrawn: StatusCode.FAILED_PRECONDITION,
-    KeyError: explain,
-    IndexError: explain_badly,
-}
 
 
 class How(msgspec.Struct):
