@@ -10,6 +10,8 @@ import anyio
 from signetrpc.rpc import AuditRecord, LinuxImpersonation, RpcError, UserTable
 from signetrpc.rpc._assembly import Buffers
 from signetrpc.rpc._audit import Audit
+from signetrpc.rpc._codec import encode_value
+from signetrpc.rpc._messages import encode_reply
 from signetrpc.rpc._server_connection import ServerConnection
 from signetrpc.rpc._serving import Endpoint, Serving
 from signetrpc.rpc._worker_handle import Worker
@@ -23,10 +25,20 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._events import MessagesReceived
 from signetrpc.transport._loops import Loop, open_loop
 from tests.support.calls import FarEnd, HeldLoop, endpoints, link
-from tests.support.desk import Desk
+from tests.support.desk import NIL, Desk
 from tests.support.turns import settle
 
-__all__ = ["USER", "HeldWorker", "HeldWorkers", "Relaying", "raw_records", "relaying"]
+__all__ = [
+    "USER",
+    "HeldWorker",
+    "HeldWorkers",
+    "Relaying",
+    "answer",
+    "both",
+    "raw_records",
+    "relaying",
+    "told",
+]
 
 USER = LocalUser(name="alice", uid=61001, gid=61001, groups=(61001, 61002))
 
@@ -193,3 +205,24 @@ def raw_records(far: FarEnd) -> list[tuple[Protection, list[bytes]]]:
     while isinstance(event := far.session.next_event(), MessagesReceived):
         found.append((event.protection, [bytes(each) for each in event.messages]))
     return found
+
+
+def answer(call_id: int, value: object) -> bytes:
+    """Return a REPLY."""
+    return encode_reply(call_id, NIL, encode_value(value))
+
+
+async def both(
+    held: Relaying, *messages: bytes, level: Protection = Protection.SEAL
+) -> None:
+    """Let the caller say something, and everything that follows happen."""
+    held.client.say(*messages, level=level)
+    await settle()
+
+
+async def told(
+    held: Relaying, *messages: bytes, level: Protection = Protection.SEAL
+) -> None:
+    """Let the newest worker say something, and everything that follows happen."""
+    held.worker.far.say(*messages, level=level)
+    await settle()

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -27,13 +27,31 @@ from signetrpc.rpc._worker_messages import (
     read_to_worker,
 )
 from signetrpc.rpc._workers import Workers
-from signetrpc.transport import Identity, LocalUser, Mechanism, open_channel
+from signetrpc.rpc.errors import RpcError
+from signetrpc.transport import (
+    DelegatedCredential,
+    DelegationKind,
+    Identity,
+    LocalUser,
+    Mechanism,
+    open_channel,
+)
 from signetrpc.transport._loops import Loop, open_loop
 from signetrpc.transport._sockets import pipe_over
 from tests.support.calls import HeldLoop
 from tests.support.turns import settle
 
-__all__ = ["Played", "PlayedTemplate", "Workshop", "caller", "workshop"]
+__all__ = [
+    "Played",
+    "PlayedTemplate",
+    "Workshop",
+    "as_it_is",
+    "caller",
+    "credential",
+    "hurry",
+    "refused",
+    "workshop",
+]
 
 SETUP = Setup(
     offer=b"",
@@ -211,6 +229,33 @@ class Workshop:
             while not condition():
                 await anyio.sleep(0)
         await settle()
+
+
+def credential() -> DelegatedCredential:
+    """Return one as a caller would have delegated it."""
+    return DelegatedCredential(
+        principal="alice@EXAMPLE.COM",
+        kind=DelegationKind.FORWARDED,
+        expires_at=2e9,
+        token=b"ticket",
+    )
+
+
+def as_it_is(given: DelegatedCredential) -> DelegatedCredential:
+    """Make nothing new of a credential, which is none."""
+    return given
+
+
+def hurry(shop: Workshop) -> None:
+    """Have what is waited for from now on be late soon."""
+    shop.workers.config = replace(shop.workers.config, start_seconds=0.3)
+
+
+async def refused(shop: Workshop, name: str, **fields: Any) -> RpcError:
+    """Return how a caller's link is refused."""
+    with pytest.raises(RpcError) as caught:
+        await shop.open(name, **fields)
+    return caught.value
 
 
 @asynccontextmanager
