@@ -33,11 +33,10 @@ class Options(TypedDict, total=False):
     """What a server is told, as JSON.
 
     `services` and `interceptors` are classes or functions as `module:name`.
-    `impersonation` goes to
-    `LinuxImpersonation`; its `mapping` is a table of (name in the domain PEOPLE, local
-    user), by default of each plain person as itself, before `AuthToLocal()`.  None: no
-    impersonation.  `errors` is the server's mapping of them as `module:name`.  `server`
-    goes to `Server` as it is.
+    `impersonation` goes to `LinuxImpersonation`; its `mapping` is a table of (name in
+    the domain PEOPLE, local user), by default of each plain person as itself, before
+    `AuthToLocal()`.  None: no impersonation.  `errors` is the server's mapping of them
+    as `module:name`.  `server` goes to `Server` as it is.
     """
 
     services: list[str]
