@@ -57,8 +57,8 @@ class LoopThread(Generic[C]):
         # A finalizer may close the channel while this very thread is in the gate.
         self._gate = threading.RLock()
         self._shut = False
-        self._exiting = False
         self._entered: Future[C] = Future()
+        self._failure: Exception | None = None
         self._task: asyncio.Task[Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
@@ -84,12 +84,8 @@ class LoopThread(Generic[C]):
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._main())
-        except asyncio.CancelledError:
-            pass
-        except RuntimeError:
-            # What the loop's end needs a thread for, it cannot have at this time.
-            if not self._exiting:
-                raise
+        except Exception as error:
+            self._failure = error
 
     async def _main(self) -> None:
         self._task = asyncio.current_task()
@@ -113,12 +109,15 @@ class LoopThread(Generic[C]):
         In a forked process it does nothing: thread and connection are the parent's.
 
         Args:
-            exiting: Because the interpreter ends, which does not wait for ever.
+            exiting: Because the interpreter ends, which does not wait for ever, and in
+                which a loop cannot have what it needs new threads for.
+
+        Raises:
+            Exception: What leaving the context raised, unless the interpreter ends.
         """
         if self.forked:
             return
         _open.discard(self)
-        self._exiting = exiting
         with self._gate:
             first, self._shut = not self._shut, True
             if first:
@@ -126,6 +125,8 @@ class LoopThread(Generic[C]):
                 self._loop.call_soon_threadsafe(self._leave)
         if threading.current_thread() is not self._thread:
             self._thread.join(_EXIT_SECONDS if exiting else None)
+            if self._failure is not None and not exiting:
+                raise self._failure
 
     def _leave(self) -> None:
         self._leaving.set()

@@ -2,13 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import Generator
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from signetrpc.rpc import Server
+from signetrpc.rpc import CallContext, CancellationCause, Protection, RpcError, Server
+from signetrpc.rpc._blocking_loop import LoopThread
+from signetrpc.rpc._context import CURRENT
+from signetrpc.transport import Identity, Mechanism
 from tests.rpc.blocked_service import Streams
 from tests.support.negotiation import account_file
 
@@ -162,3 +170,130 @@ def test_an_open_channel_keeps_no_program_from_ending(
 ) -> None:
     run(address, text)
     assert streams.cancelled.wait(SECONDS)
+
+
+class Context:
+    """What is entered on the loop."""
+
+    def __init__(
+        self, enter: Exception | None = None, leave: Exception | None = None
+    ) -> None:
+        self.left = threading.Event()
+        self._enter = enter
+        self._leave = leave
+
+    @asynccontextmanager
+    async def entering(self) -> AsyncGenerator[str]:
+        if self._enter is not None:
+            raise self._enter
+        try:
+            yield "entered"
+        finally:
+            self.left.set()
+            if self._leave is not None:
+                raise self._leave
+
+
+def test_a_context_is_entered_and_left() -> None:
+    context = Context()
+    thread = LoopThread(context.entering)
+    assert thread.start() == "entered"
+    assert thread.run(anyio.sleep, 0) is None
+    assert not context.left.is_set()
+    thread.close()
+    assert context.left.is_set()
+    thread.close()
+    thread.call_soon_if_open(context.left.clear)
+    assert context.left.is_set()
+    with pytest.raises(RpcError, match="the channel is closed"):
+        thread.run(anyio.sleep, 0)
+    with pytest.raises(RpcError, match="the channel is closed"):
+        thread.call_soon(context.left.clear)
+
+
+def test_what_entering_and_leaving_raise_is_heard() -> None:
+    with pytest.raises(LookupError, match="not in"):
+        LoopThread(Context(enter=LookupError("not in")).entering).start()
+    thread = LoopThread(Context(leave=LookupError("not out")).entering)
+    thread.start()
+    with pytest.raises(LookupError, match="not out"):
+        thread.close()
+
+
+def test_an_interrupt_ends_the_entering(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    @asynccontextmanager
+    async def never() -> AsyncGenerator[None]:
+        try:
+            begun.set()
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        yield
+
+    interrupt(monkeypatch, never, begun.wait)
+    assert cancelled.is_set()
+
+
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+    entering: Callable[[], AbstractAsyncContextManager[None]],
+    first: Callable[[float], bool],
+) -> None:
+    """Raise KeyboardInterrupt where the calling thread waits for the entering."""
+
+    def interrupted(future: Any, timeout: float | None = None) -> Any:
+        assert first(SECONDS)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LoopThread(entering).start()
+
+
+def test_the_loops_end_ends_what_runs_there() -> None:
+    thread = LoopThread(Context().entering)
+    thread.start()
+    begun = threading.Event()
+
+    async def forever() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(thread.run, forever)
+        assert begun.wait(SECONDS)
+        thread.close()
+        error = waiting.exception(SECONDS)
+    assert isinstance(error, RpcError)
+    assert error.message == "the channel is closed"
+
+
+def test_the_end_of_a_handlers_call_ends_what_it_waits_for() -> None:
+    context = CallContext(
+        method="test.Service/method",
+        caller=Identity(mechanism=Mechanism.NTLM),
+        protection=Protection.SIGN,
+        metadata=(),
+        deadline=None,
+        time=lambda: 0.0,
+    )
+    thread = LoopThread(Context().entering)
+    thread.start()
+
+    async def forever() -> None:
+        # The server's thread does this, and not the handler's, which waits.
+        threading.Thread(
+            target=context.note_cancelled, args=[CancellationCause.CALLER]
+        ).start()
+        await anyio.sleep_forever()
+
+    token = CURRENT.set(context)
+    try:
+        with pytest.raises(RpcError, match="the call that this is part of has ended"):
+            thread.run(forever)
+    finally:
+        CURRENT.reset(token)
+        thread.close()
