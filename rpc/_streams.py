@@ -15,7 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import anyio
 
-from signetrpc.transport import Protection
+from signetrpc.transport import BusyError, Protection
 from signetrpc.transport._loops import Loop
 
 from ._assembly import check_size
@@ -57,9 +57,12 @@ class _Sending(Generic[I]):
         check_size(len(body), self._limit, "item")
         try:
             await self._call.outbox.send(body, protection or level)
-        finally:
+        except BusyError:
+            raise  # what is midway is another's
+        except BaseException:
             if self._call.outbox.midway:
                 self._call.cancel()  # half an item cannot be taken back
+            raise
 
     async def send_all(self, source: ItemSource[I]) -> None:
         if isinstance(source, AsyncIterable):
@@ -181,7 +184,7 @@ class ServerStream(Generic[R]):
         if self._call is not None:
             return self._call
         if self._beginning is None:
-            self._beginning = anyio.Lock()
+            self._beginning = anyio.Lock(fast_acquire=True)
         async with self._beginning:  # one task can send while another reads
             if self._call is None:
                 call = await self._begin()
