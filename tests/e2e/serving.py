@@ -1,7 +1,7 @@
 """A server as a process of its own: `python -m tests.e2e.serving OPTIONS`.
 
-Prints its address, serves `Trial`, `Hop` and `TestService` until its input ends, and logs
-to its error output.
+Prints its address, serves what the tests call until its input ends, and
+logs to its error output.
 """
 
 import json
@@ -22,6 +22,7 @@ from signetrpc.rpc import (
     Server,
     ServerCredentials,
 )
+from tests.conformance.interop.connect_service import ConformanceService
 from tests.conformance.interop.service import TestService
 from tests.e2e.hops import Hop
 from tests.e2e.ledger import Ledger
@@ -76,7 +77,7 @@ def _accept(options: Options) -> list[ServerCredentials]:
 async def _serve(options: Options) -> None:
     given: dict[str, Any] = options.get("server", {}).copy()
     server = Server(
-        [Trial, Hop, TestService, Ledger],
+        [Trial, Hop, TestService, ConformanceService, Ledger],
         accept=_accept(options),
         policy=_policy(options),
         # The tests are one address whose handshakes fail all the time.
