@@ -1,13 +1,13 @@
-"""A TCP proxy between client and server: records, changes, cuts up, stops."""
+"""A TCP proxy between client and server: records, changes, cuts up, delays, stops."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-__all__ = ["Change", "Path", "Proxy", "proxied", "whole"]
+__all__ = ["Change", "Cut", "Path", "Proxy", "at_once", "proxied", "whole"]
 
 Change = Callable[[bytes], Iterable[bytes]]
 """Returns what is sent, piece by piece, instead of a chunk that arrived."""
@@ -18,17 +18,27 @@ def whole(data: bytes) -> Iterable[bytes]:
     return (data,)
 
 
+async def at_once() -> None:
+    """Send a piece without waiting."""
+
+
+class Cut(Exception):
+    """Raised by a `Change`: the connection is to end here, without a word."""
+
+
 @dataclass(kw_only=True)
 class Path:
     """One direction of all connections through a proxy.
 
     Attributes:
         change: Applied to each chunk.
+        pause: Awaited before each piece is sent.
         recorded: What came out of it, after `change`.
         open: While it is not set nothing is taken from the sender.
     """
 
     change: Change = whole
+    pause: Callable[[], Awaitable[None]] = at_once
     recorded: bytearray = field(default_factory=bytearray)
     open: anyio.Event = field(default_factory=anyio.Event)
 
@@ -37,6 +47,7 @@ class Path:
         async for data in source:
             await self.open.wait()
             for piece in self.change(data):
+                await self.pause()
                 self.recorded += piece
                 await target.send(piece)
         await target.send_eof()
@@ -73,20 +84,24 @@ class Proxy:
 
     def drop(self) -> None:
         """Close all connections, without a word of either end's."""
-        for scope in self._scopes:
+        for scope in [*self._scopes]:
             scope.cancel()
 
     async def handle(self, client: SocketStream) -> None:
         """Carry one connection."""
+        scopes: set[anyio.CancelScope] = set()
         try:
             async with client, await anyio.connect_tcp(self._host, self._port) as far:
                 async with anyio.create_task_group() as group:
                     self.connections += 1
-                    self._scopes.add(group.cancel_scope)
+                    scopes.add(group.cancel_scope)
+                    self._scopes |= scopes
                     group.start_soon(self._carry, self.to_server, client, far, group)
                     group.start_soon(self._carry, self.to_client, far, client, group)
         except OSError:
             pass  # no server; the client sees its connection closed
+        finally:
+            self._scopes -= scopes
 
     async def _carry(
         self,
@@ -97,7 +112,7 @@ class Proxy:
     ) -> None:
         try:
             await path.carry(source, target)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+        except (Cut, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             group.cancel_scope.cancel()
 
 

@@ -1,0 +1,304 @@
+"""Trouble on the way: every call ends, once, with what was asked for or an error."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import pytest
+
+from signetrpc.rpc import (
+    Channel,
+    ClientCredentials,
+    KeepalivePolicy,
+    Protection,
+    RpcError,
+    SecurityPolicy,
+    StatusCode,
+    TicketCache,
+    connect,
+)
+from signetrpc.rpc._messages import (
+    Item,
+    Pong,
+    Reply,
+    Status,
+    decode_message,
+    encode_call,
+    encode_cancel,
+    encode_ping,
+)
+from signetrpc.transport import SecureStream, connect_stream
+from tests.e2e.conftest import ServerOf
+from tests.e2e.faults import Fault, afflict
+from tests.e2e.ledger import Held, Journal, Ledger, held
+from tests.e2e.processes import PATIENCE, ServerProcess, connected
+from tests.e2e.proxies import at_once, proxied, whole
+from tests.support.kdc import Kdc
+from tests.support.kinds import of
+from tests.support.negotiation import ALICE
+
+pytestmark = pytest.mark.anyio
+
+MEBIBYTE: Final = 1024 * 1024
+CALLS: Final = 60
+AT_ONCE: Final = 16
+POOL: Final = 40
+"""Threads that wait for the next handler."""
+
+# Who says nothing for a second is gone.
+SHORT: Final = KeepalivePolicy(idle_seconds=0.5, timeout_seconds=0.5)
+HARMLESS: Final = {Fault.DELAYS, Fault.SPLITS}
+ENDS: Final = {
+    StatusCode.OK,
+    StatusCode.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED,
+}
+# What changes in a handshake, neither end can prove or offer any more.
+NO_SESSION: Final = {StatusCode.UNAUTHENTICATED, StatusCode.FAILED_PRECONDITION}
+EXPECTED: Final = {
+    Fault.DELAYS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
+    Fault.SPLITS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
+    Fault.CUTS: ENDS,
+    Fault.STALLS: ENDS,
+    Fault.CORRUPTS: ENDS | NO_SESSION,
+    Fault.REPEATS: ENDS | NO_SESSION,
+}
+
+
+async def held_by(channel: Channel, *, at_most: Held | None = None) -> Held:
+    """Return what a server holds, once that is no more than it was."""
+    method: Any = of("hold", Ledger)
+    descriptors, tasks = (10**9,) * 2
+    if at_most is not None:
+        descriptors, tasks = at_most.descriptors, at_most.tasks
+    arguments = method.arguments(descriptors=descriptors, tasks=tasks)
+    return await channel.unary(method, arguments, timeout=PATIENCE)
+
+
+def no_more(now: Held, before: Held) -> None:
+    assert now.tasks <= before.tasks and now.descriptors <= before.descriptors
+    assert now.threads <= before.threads + POOL
+    assert now.resident_bytes - before.resident_bytes < 32 * MEBIBYTE
+
+
+@asynccontextmanager
+async def nothing_left(address: str, journal: Journal) -> AsyncGenerator[None]:
+    """See that both processes hold afterwards what they held before."""
+    async with connected(address) as observer:
+        for _ in range(2 * AT_ONCE):  # the first bring in code and fill caches
+            assert await journal.make(observer) is StatusCode.OK
+        there, here = await held_by(observer), held()
+        yield
+        no_more(await held_by(observer, at_most=there), there)
+        no_more(held(), here)
+    journal.check()
+
+
+async def call_until(
+    channel: Channel, journal: Journal, wanted: int
+) -> Counter[StatusCode]:
+    """Make calls, many at once, until so many have ended well."""
+    ends: Counter[StatusCode] = Counter()
+
+    async def caller() -> None:
+        while ends[StatusCode.OK] < wanted:
+            status = await journal.make(channel)
+            ends[status] += 1
+            if status is not StatusCode.OK:
+                # Right after a failed attempt the server is left alone.
+                await anyio.sleep(0.02)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(AT_ONCE):
+            group.start_soon(caller)
+    return ends
+
+
+@pytest.mark.parametrize("fault", [*Fault])
+async def test_calls_of_all_kinds(
+    server: ServerProcess, tmp_path: Path, fault: Fault
+) -> None:
+    journal = Journal(tmp_path / "journal", random.Random(7420))
+    with anyio.fail_after(2 * PATIENCE):
+        async with nothing_left(server.address, journal):
+            await trouble(server.address, journal, fault)
+
+
+async def trouble(address: str, journal: Journal, fault: Fault) -> None:
+    async with (
+        proxied(address) as proxy,
+        connect(
+            proxy.address,
+            credentials=ALICE,
+            policy=SecurityPolicy(handshake_seconds=2.0),
+            default_timeout=5.0,
+            keepalive=KeepalivePolicy() if fault in HARMLESS else SHORT,
+        ) as channel,
+    ):
+        faults = afflict(proxy, fault, 7420)
+        ends = await call_until(channel, journal, CALLS)
+        assert {*ends} <= EXPECTED[fault]
+        assert sum(each.struck for each in faults) > 0
+        if fault in HARMLESS:
+            assert proxy.connections == 1
+        for path in (proxy.to_server, proxy.to_client):
+            path.change, path.pause = whole, at_once
+        # It finds its way back by itself.
+        await call_until(channel, journal, 1)
+
+
+class FlipOnce:
+    """Changes one bit of the first chunk to come, or of a later one."""
+
+    def __init__(self, bit: int) -> None:
+        self._bit = bit
+        self.done = False
+
+    def __call__(self, data: bytes) -> Iterable[bytes]:
+        at, bit = divmod(self._bit, 8)
+        if self.done or at >= len(data):
+            return (data,)
+        self.done = True
+        return (data[:at], bytes([data[at] ^ (1 << bit)]), data[at + 1 :])
+
+
+async def one_flip(
+    address: str, credentials: ClientCredentials, journal: Journal, bit: int, way: str
+) -> tuple[StatusCode, str]:
+    """Make a call of whose way there or back one bit is changed."""
+    async with (
+        proxied(address) as proxy,
+        connected(proxy.address, credentials=credentials) as channel,
+    ):
+        assert await journal.make(channel) is StatusCode.OK
+        flip = FlipOnce(bit)
+        path = proxy.to_server if way == "there" else proxy.to_client
+        path.change = flip
+        method: Any = of("digest", Ledger)
+        entry = journal.order().entry
+        arguments = method.arguments(entry=entry, data=bytes(300))
+        with pytest.raises(RpcError) as caught:
+            await channel.unary(method, arguments, timeout=1.0)
+        assert flip.done
+        return caught.value.status, caught.value.message
+
+
+# The type, the level, a reserved bit and the length of a record's frame; then what is
+# in it.
+HEADER: Final = (3, 14, 25, 38, 63)
+BODY: Final = (64, 100, 333, 520, 700)
+
+FAILS: Final = "RECORD frame of level SIGN fails its check"
+SEEN: Final = {
+    # The server says nothing to whom it cannot trust.
+    "there": "the connection ended: the byte stream ended inside the session",
+    "back": f"the connection ended: {FAILS}",
+}
+"""What the client says of it."""
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+async def test_one_changed_bit(server: ServerProcess, tmp_path: Path, way: str) -> None:
+    journal = Journal(tmp_path / "journal", random.Random(7420))
+    for bit in HEADER:
+        status, _ = await one_flip(server.address, ALICE, journal, bit, way)
+        # A longer frame than was sent is waited for.
+        assert status in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+    for bit in BODY:
+        found = await one_flip(server.address, ALICE, journal, bit, way)
+        assert found == (StatusCode.UNAVAILABLE, SEEN[way])
+    assert FAILS in server.log()
+    journal.check()
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+async def test_one_changed_bit_over_kerberos(
+    kerberos_environment: Kdc,
+    kerberos_servers: ServerOf,
+    anyio_backend: str,
+    tmp_path: Path,
+    way: str,
+) -> None:
+    credentials = TicketCache(kerberos_environment.kinit("alice"))
+    server = kerberos_servers(anyio_backend)
+    journal = Journal(tmp_path / "journal", random.Random(7420))
+    for bit in BODY:
+        found = await one_flip(server.address, credentials, journal, bit, way)
+        assert found == (StatusCode.UNAVAILABLE, SEEN[way])
+    assert FAILS in server.log()
+    journal.check()
+
+
+# Each answered once, whatever is in the way of it.
+
+RACES: Final = 200
+
+
+async def race(
+    stream: SecureStream, journal: Journal, chance: random.Random
+) -> set[int]:
+    """Make calls that end about when they are given up; return which were not."""
+    method = of("give", Ledger)
+    recent: list[int] = []
+    kept: set[int] = set()
+    for number in range(1, RACES + 1):
+        arguments = method.arguments(entry=journal.order().entry, count=3, size=500)
+        timeout = chance.choice((PATIENCE, 0.01, 0.001))
+        body = method.encode_arguments(arguments)
+        message = encode_call(number, method.wire_name, timeout, b"\xc0", body)
+        await stream.send(message, method.protection)
+        recent.append(number)
+        kept.add(number)
+        if len(recent) > 4 and chance.random() < 0.5:
+            given_up = recent.pop(chance.randrange(5))
+            kept.remove(given_up)
+            await stream.send(encode_cancel(given_up), method.protection)
+            recent = recent[-4:]
+    return kept
+
+
+async def read_to_pong(
+    stream: SecureStream, ends: Counter[int], heard: anyio.Condition
+) -> None:
+    """Count how often each call is answered."""
+    while True:
+        match decode_message((await stream.receive()).data):
+            case Item(id=call_id):
+                assert not ends[call_id]
+            case Reply(id=call_id) | Status(id=call_id):
+                ends[call_id] += 1
+            case Pong():
+                return
+            case _:
+                pass
+        async with heard:
+            heard.notify_all()
+
+
+async def test_no_call_is_answered_twice(server: ServerProcess, tmp_path: Path) -> None:
+    chance = random.Random(7420)
+    journal = Journal(tmp_path / "journal", chance)
+    ends: Counter[int] = Counter()
+    heard = anyio.Condition()
+    async with connected(server.address) as observer, proxied(server.address) as proxy:
+        before = await held_by(observer)
+        afflict(proxy, Fault.SPLITS, 7420)
+        stream = await connect_stream(proxy.address, credentials=ALICE)
+        async with stream, anyio.create_task_group() as group:
+            group.start_soon(read_to_pong, stream, ends, heard)
+            idle = await held_by(observer)
+            kept = await race(stream, journal, chance)
+            async with heard:
+                while not kept <= {each for each in ends if ends[each]}:
+                    await heard.wait()
+            # The handlers of those that were given up are over too.
+            await held_by(observer, at_most=idle)
+            await stream.send(encode_ping(1), Protection.SIGN)
+            assert {ends[each] for each in kept} == {1}
+        no_more(await held_by(observer, at_most=before), before)
+    assert max(ends.values()) == 1
+    journal.check()
