@@ -278,9 +278,7 @@ class InterceptedServerStream(ServerStream[R]):
         await self._run.stop()
 
     def __del__(self) -> None:
-        run = getattr(self, "_run", None)
-        if run is not None:
-            run.abandon()
+        self._run.abandon()
 
     @property
     def waiting(self) -> bool:

@@ -367,6 +367,31 @@ async def test_groups_of_errors_are_what_the_reader_gets() -> None:
         assert caught.group_contains(LookupError, match="in a group")
 
 
+async def test_tasks_that_fail_when_the_channel_ends_hurt_nobody_else() -> None:
+    class Failing:
+        async def fail(self) -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise LookupError("on the way out")
+
+        async def intercept_server_stream(
+            self, call_next: NextItems, request: Any, context: ClientCall
+        ) -> AsyncIterator[int]:
+            yield 0
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.fail)
+                await anyio.sleep_forever()
+
+    async with channel_for(Numbers(), client_interceptors=[Failing()]) as channel:
+        items = counting(channel, 1)
+        assert await anext(items) == 0
+        await settle()
+    with pytest.raises(ExceptionGroup) as caught:
+        await anext(items)
+    assert caught.group_contains(LookupError, match="on the way out")
+
+
 # From threads.
 
 
