@@ -1,7 +1,10 @@
-"""Writes the golden exchanges anew: only when the wire has changed on purpose."""
+"""Writes the golden exchanges and calls anew: only when the wire is changed."""
 
 import json
 
+import anyio
+
+from tests.conformance.conversations import CALLS, SCRIPTS, played
 from tests.conformance.exchanges import FOLDER, NAMES, life_of, vector
 
 
@@ -12,6 +15,11 @@ def main() -> None:
         with life_of(name):
             text = json.dumps(vector(name), indent=1)
         (FOLDER / f"{name}.json").write_text(text + "\n")
+    CALLS.mkdir(exist_ok=True)
+    for name in SCRIPTS:
+        lines = [json.dumps(entry) for entry in anyio.run(played, name)]
+        text = "[\n " + ",\n ".join(lines) + "\n]\n"
+        (CALLS / f"{name}.json").write_text(text)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
+from signetrpc.rpc import _details, _flow, _messages
+from signetrpc.rpc._context import CancellationCause
+from signetrpc.rpc._keepalive import DEFAULT_KEEPALIVE, SERVER_KEEPALIVE
 from signetrpc.transport import _acceptance, _aead, _agreement
 from signetrpc.transport._config import Limits
 from signetrpc.transport._frames import FrameType
@@ -56,6 +60,8 @@ def test_each_section_that_the_code_refers_to_exists() -> None:
         "record",
         "close",
         "calls",
+        "details",
+        "flow-control",
     } <= set(SECTIONS)
 
 
@@ -124,3 +130,86 @@ def test_aes256gcm() -> None:
     for label in ('"signetrpc1 aes256gcm " || way || level', '"signetrpc1 rekey"'):
         assert label in said
     assert "REKEY is a signed frame" in said and suite.control_level is Protection.SIGN
+
+
+# Calls.
+
+
+def test_call_messages() -> None:
+    kinds = {
+        message.__struct_config__.tag: (
+            message.__name__.upper(),
+            1 + len(message.__struct_fields__),
+        )
+        for message in get_args(_messages.Message)
+    }
+    said = {
+        int(row[0]): (row[1], row[2].split("` or `")[-1].count(",") + 1)
+        for row in rows("calls")
+        if row[0].isdigit()
+    }
+    assert said == kinds
+
+
+def test_what_each_end_may_say() -> None:
+    by = {row[1]: row[3] for row in rows("calls") if row[0].isdigit()}
+    assert set(by.values()) == {"client", "server", "both"}
+    assert by["CALL"] == by["END"] == by["CANCEL"] == "client"
+
+
+def test_causes_of_cancellation() -> None:
+    said = re.sub(r"\s+", " ", SECTIONS["calls"])
+    words = "caller gave it up", "time ran out", "connection is gone", "server stops"
+    for cause, text in zip(CancellationCause, (*words, "a limit"), strict=True):
+        assert re.search(rf"\b{cause:d} [a-z ]*{text}", said)
+
+
+def test_flow_control() -> None:
+    said = re.sub(r"\s+", " ", SECTIONS["flow-control"])
+    assert f"A call's begins with {_flow.STREAM_WINDOW}," in said
+    assert f"the connection's with {_flow.CONNECTION_WINDOW}." in said
+    assert f"`body` and {_flow.ITEM_OVERHEAD} |" in said
+    assert _flow.MOST_CREDIT == 2**31 - 1 and "beyond 2^31 - 1 is fatal" in said
+    assert _messages.PART_BYTES == 64 << 10 and "at most 64 KiB" in SECTIONS["calls"]
+
+
+def test_signs_of_life() -> None:
+    said = re.sub(r"\s+", " ", SECTIONS["calls"])
+    client, server = DEFAULT_KEEPALIVE, SERVER_KEEPALIVE
+    assert f"a client after {client.idle_seconds:g} seconds while a call" in said
+    assert f"a server after {server.idle_seconds:g} in any case" in said
+    for policy in (client, server):
+        assert f"both {policy.timeout_seconds:g} seconds later" in said
+        assert f"less than {policy.min_ping_seconds:g} seconds after" in said
+        assert policy.max_strikes == 2 and "may do so twice in a row" in said
+
+
+def test_details() -> None:
+    said = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1]))
+        for row in _details_rows()
+    }
+    named = {}
+    for kind, name in _details._NAMES.items():  # pyright: ignore[reportPrivateUsage]
+        named[name] = _fields(kind)
+    assert said == named
+    assert f"at most {_details.MAX_DETAILS}, of 16 KiB together" in SECTIONS["details"]
+    assert _details.MAX_DETAILS_BYTES == 16 << 10
+
+
+def _details_rows() -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.split("|")[1:3]]
+        for line in SECTIONS["details"].splitlines()
+        if line.startswith("| `signet.")
+    ]
+
+
+def _fields(kind: type[msgspec.Struct]) -> set[str]:
+    found: set[str] = set()
+    for field in msgspec.structs.fields(kind):
+        found.add(field.encode_name)
+        for inner in get_args(field.type):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                found |= _fields(inner)
+    return found
