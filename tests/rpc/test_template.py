@@ -21,6 +21,7 @@ from signetrpc.rpc.errors import ImpersonationError
 from signetrpc.transport._loops import open_loop
 from tests.support.chores import Chores
 from tests.support.crew import alive, setup_of, until, user_of
+from tests.support.measuring import measured
 from tests.support.parts import Part, require
 
 pytestmark = pytest.mark.anyio
@@ -46,8 +47,8 @@ async def refused(setup: Setup) -> str:
     ends: list[int] = []
     async with open_loop() as loop:
         template = Template(lambda number, _: ends.append(number))
-        with pytest.raises(ImpersonationError) as caught:
-            await template.start(loop, setup)
+        with pytest.raises(ImpersonationError) as caught, measured() as names:
+            await template.start(loop, setup, names)
         assert not template.running
         await template.aclose()
     assert ends == []

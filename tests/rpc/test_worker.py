@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from signetrpc.rpc import RpcError, StatusCode
 from signetrpc.rpc._worker import CACHE_NAME
+from signetrpc.rpc._worker_messages import NewLink, encode
+from signetrpc.transport import Identity, Mechanism
 from tests.support.chores import Chores, Fussy
 from tests.support.crew import MEMORY, Crew, alive, crew, until, user_of
 from tests.support.parts import Part, require
@@ -203,3 +206,16 @@ async def test_a_user_for_whom_the_service_cannot_be_made(
         assert "not for" not in caught.value.message
     assert "worker 2 of bob cannot serve: Traceback" in caplog.text
     assert "PermissionError: not for 61002" in caplog.text
+
+
+async def test_a_link_that_nobody_opens_is_dropped(team: Crew) -> None:
+    visit = await team.visit("alice")
+    before = await visit.call("facts")
+    assert visit.worker.control is not None
+    near, far = socket.socketpair()
+    with near, far:
+        told = NewLink(Identity(mechanism=Mechanism.KERBEROS, name="alice"))
+        visit.worker.control.send(encode(told), far.fileno())
+    while (after := await visit.call("facts"))["descriptors"] != before["descriptors"]:
+        assert len(after["descriptors"]) <= len(before["descriptors"]) + 1
+    assert after["pid"] == before["pid"]

@@ -2,14 +2,17 @@
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 
 from signetrpc.rpc import RpcError
+from signetrpc.rpc import _worker_template as module
 from signetrpc.rpc._packets import packet_pair
 from signetrpc.rpc._worker_messages import Failed, read_from_template
 from tests.support.chores import Chores
@@ -106,7 +109,6 @@ async def test_an_idle_worker_goes_by_itself(
 async def test_one_that_does_not_go_is_killed(caplog: pytest.LogCaptureFixture) -> None:
     async with crew([Chores], idle_seconds=0.05) as team:
         visit = await team.visit("alice")
-        visit.worker.opening += 1  # not idle until its thread hangs
         pid = (await visit.call("facts"))["pid"]
         async with anyio.create_task_group() as group:
 
@@ -116,8 +118,7 @@ async def test_one_that_does_not_go_is_killed(caplog: pytest.LogCaptureFixture) 
 
             group.start_soon(hang)
             await until(lambda: "hanging" in caplog.text)
-            visit.worker.opening -= 1
-            team.workers.idle(visit.worker)
+            visit.worker.leave()
             await until(lambda: not alive(pid))
         assert await team.call("alice", "again") == 1
 
@@ -151,6 +152,7 @@ async def test_fifty_starts_leave_nothing() -> None:
         facts = await team.call("alice", "facts")
         template = facts["parent"]
         await until(lambda: not children_of(template))
+        gc.collect()  # what other tests have left
         before = descriptors("self"), descriptors(template)
         for turn in range(50):
             await team.call(("alice", "bob")[turn % 2], "again")
@@ -159,7 +161,41 @@ async def test_fifty_starts_leave_nothing() -> None:
         assert (descriptors("self"), descriptors(template)) == before
 
 
+async def test_a_folder_of_a_worker_goes_with_it() -> None:
+    async with crew([Chores], idle_seconds=0.05) as team:
+        folder = Path(await team.call("alice", "make_folder"))
+        await until(lambda: not folder.exists())
+        # One that somebody else has put there stays: nobody's but its user's goes.
+        visit = await team.visit("bob")
+        cache = (await visit.call("facts"))["environment"]["KRB5CCNAME"]
+        other = Path(cache.removeprefix("FILE:")).parent
+        other.mkdir(mode=0o755)
+        (other / "file").write_text("of root")
+        visit.worker.kill()
+        await until(lambda: not team.workers.running)
+    assert (other / "file").read_text() == "of root"
+    shutil.rmtree(other)
+
+
 # What it says, and what it does not do.
+
+
+def test_who_owns_a_process_is_told_while_it_runs() -> None:
+    found = module._owner(os.getpid())  # pyright: ignore[reportPrivateUsage]
+    assert found is not None
+    assert (found.uid, found.gid) == (os.getuid(), os.getgid())
+    with subprocess.Popen(["/bin/true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        # Ended, but not reaped.
+        assert module._owner(ended.pid) is None  # pyright: ignore[reportPrivateUsage]
+    assert module._owner(ended.pid) is None  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_fork_that_fails_is_an_end_with_its_number() -> None:
+    status = module._status_of(OSError(11, "again"))  # pyright: ignore[reportPrivateUsage]
+    assert os.waitstatus_to_exitcode(status) == 11
+    status = module._status_of(OSError("odd"))  # pyright: ignore[reportPrivateUsage]
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 def test_it_ends_when_nobody_sets_it_up() -> None:

@@ -124,6 +124,15 @@ class Chores:
         return _orphan()
 
     @method(Protection.SIGN)
+    async def make_folder(self) -> str:
+        """Put something where the caller's tickets would be."""
+        folder = os.path.dirname(os.environ["KRB5CCNAME"].removeprefix("FILE:"))
+        os.mkdir(folder)
+        with open(f"{folder}/file", "w") as file:
+            file.write("x")
+        return folder
+
+    @method(Protection.SIGN)
     async def die(self, how: str) -> None:
         _die(how)
 

@@ -22,6 +22,7 @@ from signetrpc.rpc._worker_messages import Setup
 from signetrpc.rpc._workers import Workers
 from signetrpc.transport import Identity, Mechanism, Protection
 from signetrpc.transport._loops import Loop, open_loop
+from tests.support.measuring import measured
 
 __all__ = [
     "MEMORY",
@@ -68,7 +69,7 @@ class _Users(LocalUsers):
 
 @dataclass
 class Visit:
-    """A connection of a caller's to its worker.
+    """A connection of a caller's to its worker, which counts as a call.
 
     Attributes:
         worker: The service's view of it.
@@ -112,6 +113,7 @@ class Crew:
             self.loop, link, max_body_bytes=1 << 20, buffers=Buffers()
         )
         connection.start()
+        assert worker.enter()
         return Visit(worker, connection)
 
     async def call(self, name: str, method: str, **arguments: Any) -> Any:
@@ -120,6 +122,7 @@ class Crew:
         try:
             return await visit.call(method, **arguments)
         finally:
+            visit.worker.leave()
             await visit.connection.aclose()
 
 
@@ -132,7 +135,15 @@ async def crew(services: Sequence[object], **options: Any) -> AsyncGenerator[Cre
         options: Those of `LinuxImpersonation`.
     """
     setup = setup_of(Offer(services=services).packed())
-    config = LinuxImpersonation(mapping=UserTable({}), **options)
+    with measured() as names:
+        names += options.pop("environment", [])
+        config = LinuxImpersonation(mapping=UserTable({}), environment=names, **options)
+        async with _crew(config, setup) as team:
+            yield team
+
+
+@asynccontextmanager
+async def _crew(config: LinuxImpersonation, setup: Setup) -> AsyncGenerator[Crew]:
     async with open_loop() as loop:
         workers = Workers(loop, config, _Users(), setup)
         try:
