@@ -275,6 +275,16 @@ class ClientConnection(Exchange):
     def _receive(
         self, message: Message, level: Protection, raw: bytes | memoryview
     ) -> None:
+        if type(message) is Item:
+            # The short way of the commonest message, with the checks of the long one.
+            call = self._calls.get(message.id)
+            if (
+                type(call) is StreamCall
+                and level >= call.level
+                and call.take_item(message)
+            ):
+                self._arrived(len(message.body) + ITEM_OVERHEAD)
+                return
         match message:
             case Reply() | Status() | Headers():
                 pass

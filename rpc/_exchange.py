@@ -134,6 +134,11 @@ class Exchange(Connection):
         """True while pieces of bodies may be sent."""
         return self._window.left > 0 and not self._pipe.congested
 
+    @property
+    def crowded(self) -> bool:
+        """True while somebody is in the queue for room."""
+        return bool(self._senders)
+
     async def room(self) -> None:
         """Wait until there is room, or the connection has ended."""
         ticket: int | None = None

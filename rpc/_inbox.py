@@ -83,6 +83,21 @@ class Inbox:
             self._items.append((body, size))
             self._wake()
 
+    def put(self, body: bytes) -> bool:
+        """Take an ITEM whole; False, and nothing done, if it comes at a wrong moment.
+
+        Raises:
+            RemoteProtocolError: There was no credit for it.
+        """
+        if self._gathered is not None or self._end is not None:
+            return False
+        size = len(body) + ITEM_OVERHEAD
+        self._window.arrived(size)
+        self._items.append((body, size))
+        if self._waiter is not None:
+            self._wake()
+        return True
+
     def add_part(self, chunk: bytes | memoryview, more: bool) -> None:
         """Take a PART of an item.
 
@@ -153,11 +168,18 @@ class Inbox:
                 await self._waiter
             finally:
                 self._waiter = None
+        return self.pop()
+
+    def pop(self) -> bytes:
+        """Return the next message, where one is `waiting`."""
+        items = self._items
         body, size = items.popleft()
-        if not items:
+        if not items and self._owed:
             size += self._owed
             self._owed = 0
-        self._release(size)
+        credit = self._window.released(size)
+        if credit:
+            self._give(credit)
         return body
 
     @property

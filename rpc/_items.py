@@ -26,14 +26,16 @@ _MOST_AT_ONCE: Final = 256
 class AsyncItems(AsyncIterator[T]):
     """The items of a stream, decoded when they are taken."""
 
-    __slots__ = ("_decode", "_take")
+    __slots__ = ("_decode", "_inbox")
 
     def __init__(self, inbox: Inbox, decode: Callable[[bytes], T]) -> None:
-        self._take = inbox.take
+        self._inbox = inbox
         self._decode = decode
 
     async def __anext__(self) -> T:
-        return self._decode(await self._take())
+        inbox = self._inbox
+        # Not by way of a coroutine where nothing has to be waited for.
+        return self._decode(inbox.pop() if inbox.waiting else await inbox.take())
 
 
 class ThreadItems(Iterator[T]):

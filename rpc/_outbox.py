@@ -23,7 +23,7 @@ from .errors import RpcError
 
 __all__ = ["Outbox", "Outlet"]
 
-_TURN: Final = 64
+_TURN: Final = 256
 """So many messages are sent before the event loop has its turn."""
 
 
@@ -35,6 +35,11 @@ class Outlet(Protocol):
     @property
     def has_room(self) -> bool:
         """True while pieces of bodies may be sent."""
+        ...
+
+    @property
+    def crowded(self) -> bool:
+        """True while somebody is in the queue for room."""
         ...
 
     def waiter_for_room(self, ticket: int | None) -> tuple[int, Waiter[None]]:
@@ -105,6 +110,8 @@ class Outbox:
                 cannot give the level.
             Exception: What `close` was given: the call has ended.
         """
+        if self.send_now(body, level):
+            return
         self.check_idle()
         self.begun = True
         if level is None or level < self._level:
@@ -122,22 +129,38 @@ class Outbox:
                 self._busy = False
                 self._leave_queue()
             return
-        size += ITEM_OVERHEAD
-        message = encode_item(self._id, body)
-        if (
-            self._window.left > 0
-            and self._outlet.has_room
-            and self._error is None
-            and self._sent < _TURN
-        ):
-            self._put(message, level, size)
-            return
         self._busy = True
         try:
-            await self._piece(message, level, size)
+            message = encode_item(self._id, body)
+            await self._piece(message, level, size + ITEM_OVERHEAD)
         finally:
             self._busy = False
             self._leave_queue()
+
+    def send_now(self, body: bytes, level: Protection | None = None) -> bool:
+        """Send one message of the stream if nothing has to be waited for.
+
+        The arguments and errors are those of `send`.
+
+        Returns:
+            False if it was not sent: something has to be waited for, or the call has
+            ended.
+        """
+        size = len(body)
+        if (
+            self._sent >= _TURN
+            or self._busy
+            or self._error is not None
+            or size > PART_BYTES
+            or self._window.left <= 0
+            or not self._outlet.has_room
+        ):
+            return False
+        if level is None or level < self._level:
+            level = self._level
+        self.begun = True
+        self._put(encode_item(self._id, body), level, size + ITEM_OVERHEAD)
+        return True
 
     def check_idle(self) -> None:
         """Refuse what would come between the pieces of a message.
@@ -161,7 +184,7 @@ class Outbox:
                 chunk = view[start : start + PART_BYTES]
                 more = start + PART_BYTES < len(body)
                 message = encode_part(self._id, chunk, more)
-                await self._piece(message, level, len(chunk))
+                await self._piece(message, level, len(chunk), rest=True)
         finally:
             self._leave_queue()
 
@@ -171,7 +194,9 @@ class Outbox:
             self._ticket = None
             self._outlet.pass_room()
 
-    async def _piece(self, message: bytes, level: Protection, size: int) -> None:
+    async def _piece(
+        self, message: bytes, level: Protection, size: int, *, rest: bool = False
+    ) -> None:
         outlet = self._outlet
         if self._sent >= _TURN:
             self._sent = 0
@@ -182,7 +207,10 @@ class Outbox:
             if self._window.left <= 0:
                 self._leave_queue()
                 await self._wait(outlet.loop.waiter())
-            elif not outlet.has_room:
+            elif not outlet.has_room or (
+                # Of a long message nothing more goes while others wait to end theirs.
+                rest and self._ticket is None and outlet.crowded
+            ):
                 # With the ticket of the message's first piece: who began first is
                 # served until it is done, so that few messages are half sent.
                 self._ticket, waiter = outlet.waiter_for_room(self._ticket)

@@ -14,9 +14,9 @@ from signetrpc.transport._loops import Loop
 
 from ._answering import AnsweringConnection
 from ._assembly import check_size
+from ._chain import Chain
 from ._context import CURRENT
 from ._handlers import HandlerStyle
-from ._interceptors import Chain
 from ._items import AsyncItems, FetchedItems, ThreadItems, from_thread, lowered
 from ._methods import BidirectionalMethod, ClientStreamMethod
 from ._serving import RunningCall, Serving
@@ -166,7 +166,9 @@ class Runner:
         assert outbox is not None
         try:
             async for item in given:
-                await outbox.send(*self._encoded(call, item))
+                body, level = self._encoded(call, item)
+                if not outbox.send_now(body, level):
+                    await outbox.send(body, level)
         finally:
             # What it holds is let go now, and in this task.
             if (aclose := getattr(given, "aclose", None)) is not None:
@@ -188,7 +190,8 @@ class Runner:
     def _encoded(self, call: RunningCall, item: Any) -> tuple[bytes, Protection | None]:
         value, level = lowered(item)
         body = call.endpoint.handler.method.encode_result(value)
-        check_size(len(body), self._serving.max_body_bytes, "item")
+        if len(body) > self._serving.max_body_bytes:
+            check_size(len(body), self._serving.max_body_bytes, "item")
         return body, level
 
     async def _in_thread(

@@ -147,6 +147,22 @@ class StreamCall:
 
     # The connection calls these.
 
+    def take_item(self, message: Item) -> bool:
+        """Take an item whole, if nothing is in its way.
+
+        Returns:
+            False if it has to be judged by `receive`.
+
+        Raises:
+            RemoteProtocolError: There was no credit for it.
+        """
+        if message.more or not self._gives or self._waiter is not None:
+            return False
+        if not self.inbox.put(message.body):
+            return False
+        self._replied = True
+        return True
+
     def receive(self, message: Item | Part | Reply | Status | Headers | Credit) -> bool:
         """Take a message; return True if it was the last.
 

@@ -54,7 +54,10 @@ class _Sending(Generic[I]):
     async def send(self, item: I, protection: Protection | None = None) -> None:
         value, level = lowered(item)
         body = self._encode(value)
-        check_size(len(body), self._limit, "item")
+        if len(body) > self._limit:
+            check_size(len(body), self._limit, "item")
+        if self._call.outbox.send_now(body, protection or level):
+            return
         try:
             await self._call.outbox.send(body, protection or level)
         except BusyError:
@@ -205,8 +208,12 @@ class ServerStream(Generic[R]):
             StopAsyncIteration: The stream has ended with status OK.
             RpcError: It ended otherwise.
         """
-        call = self._call or await self._started()
-        return self._decode(await call.inbox.take())
+        call = self._call
+        if call is None:
+            call = await self._started()
+        inbox = call.inbox
+        # Not by way of a coroutine where nothing has to be waited for.
+        return self._decode(inbox.pop() if inbox.waiting else await inbox.take())
 
     async def __aenter__(self) -> Self:
         await self._started()

@@ -35,6 +35,7 @@ class Outlet:
         self.waiters: list[StepWaiter] = []
         self.tickets: list[int | None] = []
         self.passed = 0
+        self.crowded = False
 
     @property
     def has_room(self) -> bool:
@@ -265,15 +266,15 @@ def test_a_busy_sender_lets_others_have_their_turn() -> None:
     held = Held()
 
     async def many() -> None:
-        for _ in range(130):
+        for _ in range(520):
             await held.outbox.send(b"")
 
     held.outlet.steps.spawn(many())
     (task,) = held.outlet.steps.tasks
     task.step()
-    assert len(held.outlet.sent) == 64
+    assert len(held.outlet.sent) == 256
     held.outlet.steps.run()
-    assert len(held.outlet.sent) == 130
+    assert len(held.outlet.sent) == 520
 
 
 @pytest.mark.parametrize(
