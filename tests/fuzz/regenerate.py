@@ -8,7 +8,14 @@ import random
 from signetrpc.rpc._messages import (
     encode_call,
     encode_cancel,
+    encode_credit,
+    encode_end,
+    encode_go_away,
+    encode_headers,
+    encode_item,
     encode_metadata,
+    encode_ping,
+    encode_pong,
     encode_reply,
     encode_status,
     parts_of,
@@ -16,6 +23,7 @@ from signetrpc.rpc._messages import (
 from signetrpc.transport._frames import FrameType
 from signetrpc.transport._identity import Mechanism
 from signetrpc.transport._security import NegotiationProtocol
+from tests.fuzz.calls import METHODS
 from tests.fuzz.mutation import FOLDER
 from tests.fuzz.targets import exchange, ntlm_challenge
 from tests.support.negotiation import ALICE, initiator
@@ -35,7 +43,71 @@ def _envelopes() -> dict[str, bytes]:
         "reply": encode_reply(4, metadata, b"\xc3"),
         "status": encode_status(5, 3, "no such account", (("a", "b"),)),
         "cancel": encode_cancel(6),
+        "cancel-cause": encode_cancel(6, 1),
+        "item": encode_item(7, b"\xa3abc"),
+        "end": encode_end(7),
+        "credit": encode_credit(0, 1 << 19),
+        "headers": encode_headers(8, (("trace", "1"), ("key-bin", b"\0\xff"))),
+        "status-details": encode_status(9, 5, "", (), [("bank.Gone", b"\x80")]),
+        "ping": encode_ping(7),
+        "pong": encode_pong(7),
+        "go-away": encode_go_away(30.0, 9),
     }
+
+
+def _calls() -> dict[str, bytes]:
+    """Conversations by the rules, in the form of `tests.fuzz.calls`."""
+    call, part, item, end, reply, status, cancel, credit, headers = range(1, 10)
+
+    def said(client: bool, *steps: tuple[int, int, int, int]) -> bytes:
+        return bytes((128 * client, *(byte for step in steps for byte in step)))
+
+    made = {
+        f"server-{name}": said(
+            False,
+            (call, 0, 2, number),
+            *[(item, 0, size, 1) for size in (0, 2, 3, 4, 3, 3)],
+            (credit, 0, 99, 1),
+            (end, 0, 0, 1),
+            (credit, 0, 99, 1),
+        )
+        for number, name in enumerate(METHODS)
+    }
+    made["server-parts"] = said(
+        False,
+        (call, 1, 3, 4),
+        (part, 1, 2, 1),
+        (part, 0, 2, 1),
+        (call, 2, 0, 2),
+        (item, 1, 3, 2),
+        (part, 1, 3, 2),
+        (part, 0, 3, 2),
+        (cancel, 0, 1, 2),
+        (10, 0, 7, 0),
+    )
+    made["server-late"] = said(
+        False, (call, 0, 0, 5), *[(item, 0, 3, 1)] * 3, *[(credit, 0, 9, 1)] * 9
+    )
+    made["client-items"] = said(
+        True,
+        (headers, 0, 0, 3),
+        *[(item, 0, size, call_id) for size in (0, 2, 3) for call_id in (5, 6, 7)],
+        *[(credit, 0, 80, call_id) for call_id in (0, 3, 4, 7)],
+        (status, 0, 0, 5),
+        (status, 0, 5, 6),
+    )
+    made["client-replies"] = said(
+        True,
+        (reply, 0, 2, 1),
+        (reply, 1, 3, 2),
+        (part, 1, 3, 2),
+        (part, 0, 3, 2),
+        (reply, 1, 3, 3),
+        (part, 0, 3, 3),
+        (12, 0, 0, 4),
+        (status, 0, 4, 4),
+    )
+    return made
 
 
 def _body(frame: bytes) -> bytes:
@@ -114,6 +186,7 @@ def main() -> None:
     """Write every input."""
     whole = _exchanges(open_only=False)
     made = {
+        "calls": _calls(),
         "envelope": _envelopes(),
         "hello": _hellos(),
         "pac": _pacs(),

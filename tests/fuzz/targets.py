@@ -16,7 +16,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final, TypeVar
 
-from signetrpc.rpc._messages import PART_BYTES, Call, Part, Reply, decode_message
+from signetrpc.rpc._messages import (
+    PART_BYTES,
+    Call,
+    Credit,
+    Item,
+    Part,
+    Reply,
+    decode_message,
+)
 from signetrpc.transport._events import Established
 from signetrpc.transport._frames import HEADER, FrameDecoder
 from signetrpc.transport._hello import (
@@ -35,6 +43,7 @@ from signetrpc.transport.errors import (
     ProtocolError,
     RemoteProtocolError,
 )
+from tests.fuzz.calls import calls
 from tests.support.negotiation import ALICE, ALLOW_NTLM, account_file, initiator
 from tests.support.pacs import impackets
 from tests.support.sessions import (
@@ -94,9 +103,10 @@ def envelope(data: bytes) -> None:
         message = decode_message(data)
     except RemoteProtocolError:
         return
-    assert 1 <= getattr(message, "id", 1) < 1 << 32  # GOAWAY is of no call
+    lowest = 0 if isinstance(message, Credit) else 1  # 0 is the connection
+    assert lowest <= getattr(message, "id", 1) < 1 << 32  # GOAWAY is of no call
     match message:
-        case Call() | Reply():
+        case Call() | Item() | Reply():
             assert len(message.body) <= PART_BYTES
         case Part():
             assert len(message.chunk) <= PART_BYTES
@@ -206,6 +216,7 @@ def pac(data: bytes) -> None:
 
 
 TARGETS: Final[dict[str, Target]] = {
+    "calls": calls,
     "envelope": envelope,
     "frames": frame_decoder,
     "handshake": handshake,

@@ -41,6 +41,7 @@ def test_only_clean_refusals_come_of_mutations(target: str) -> None:
 
 
 PLANTED = {
+    "calls": Edit("rpc._flow:ReceiveWindow.arrived", "if self.left <= 0:", "if False:"),
     "frames": Edit(
         "transport._frames:FrameDecoder._check", "if length > self.limit:", "if False:"
     ),

@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
+from signetrpc.transport._loops import Timer
+
 __all__ = ["StepLoop", "StepTask", "StepWaiter", "Stopped", "finished"]
 
 T = TypeVar("T")
@@ -80,6 +82,13 @@ class StepTask:
             self.over = True
 
 
+class _Never:
+    """A timer that does not come up."""
+
+    def cancel(self) -> None:
+        """Do nothing, once more."""
+
+
 class StepLoop:
     """Runs nothing by itself; its clock stands still."""
 
@@ -97,9 +106,9 @@ class StepLoop:
 
     call_soon_threadsafe = call_soon
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> StepTask:
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Never comes: time stands still."""
-        return StepTask(_nothing())
+        return _Never()
 
     def waiter(self) -> StepWaiter:
         """Make a waiter."""
@@ -125,10 +134,6 @@ class StepLoop:
             for task in [task for task in self.tasks if task.ready]:
                 task.step()
             self.tasks = [task for task in self.tasks if not task.over]
-
-
-async def _nothing() -> None:
-    """Be a task that nobody runs."""
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:
