@@ -10,15 +10,16 @@ from signetrpc.transport._loops import Loop
 
 from ._assembly import check_size
 from ._call_info import CallInfo
+from ._chain import chained
 from ._channel import Channel
 from ._client_call import ClientCall
+from ._handover import Sent
 from ._intercepted_streams import (
     InterceptedBidirectionalStream,
     InterceptedServerStream,
-    Sent,
     StreamRun,
 )
-from ._interceptors import Interceptor, chained
+from ._interceptors import Interceptor
 from ._items import lowered
 from ._metadata import MetadataInput
 from ._metadata import metadata as checked

@@ -6,12 +6,11 @@ open in one step of a generator they close in the same task.  They are a few ite
 of the reader, never more.
 """
 
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import anyio
 
@@ -19,8 +18,9 @@ from signetrpc.transport import Protection
 from signetrpc.transport._loops import Loop
 
 from ._call_info import CallInfo
+from ._chain import Chain
 from ._client_call import ClientCall
-from ._interceptors import Chain
+from ._handover import Handover, Sent
 from ._items import raised
 from ._metadata import Metadata
 from ._status import StatusCode
@@ -30,107 +30,15 @@ from .errors import RpcError
 __all__ = [
     "InterceptedBidirectionalStream",
     "InterceptedServerStream",
-    "Sent",
     "StreamRun",
 ]
 
 I = TypeVar("I")  # noqa: E741 - an item of the caller's
 R = TypeVar("R")
-T = TypeVar("T")
-
-_AHEAD: Final = 16
 
 
 def _cancelled() -> RpcError:
     return RpcError(StatusCode.CANCELLED, "the call was cancelled")
-
-
-class _Handover(Generic[T]):
-    """A few items on their way from one task to another."""
-
-    def __init__(self) -> None:
-        self._items: deque[T] = deque()
-        self._end: Exception | None = None
-        self._changed: anyio.Event | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """True while there is an item to be taken."""
-        return bool(self._items)
-
-    async def put(self, item: T) -> None:
-        """Hand an item over; wait while many wait to be taken.
-
-        Raises:
-            Exception: What it was closed with.
-        """
-        while len(self._items) >= _AHEAD and self._end is None:
-            await self._change()
-        if self._end is not None:
-            raise self._end
-        self._items.append(item)
-        self._wake()
-
-    async def take(self) -> T:
-        """Return the next item; wait for it.
-
-        Raises:
-            Exception: What it was closed with, and there are no more.
-        """
-        while not self._items:
-            if self._end is not None:
-                raise self._end
-            await self._change()
-        self._wake()
-        return self._items.popleft()
-
-    def close(self, end: Exception, *, at_once: bool = False) -> None:
-        """Let nothing more be put in; `at_once`, nothing taken either."""
-        if at_once:
-            self._items.clear()
-        if self._end is None:
-            self._end = end
-        self._wake()
-
-    async def _change(self) -> None:
-        if self._changed is None:
-            self._changed = anyio.Event()
-        await self._changed.wait()
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, None
-        if changed is not None:
-            changed.set()
-
-
-class Sent(AsyncIterator[I]):
-    """What a caller sends, one item at a time, as interceptors are given it."""
-
-    def __init__(self) -> None:
-        self._items: _Handover[I] = _Handover()
-
-    async def put(self, item: I) -> None:
-        """Send an item.
-
-        Raises:
-            RpcError: Sending has ended, or the call has.
-        """
-        try:
-            await self._items.put(item)
-        except StopAsyncIteration:
-            text = "sending has ended"
-            raise RpcError(StatusCode.FAILED_PRECONDITION, text) from None
-
-    def end(self) -> None:
-        """Let nothing more be sent."""
-        self._items.close(StopAsyncIteration())
-
-    def fail(self, error: Exception) -> None:
-        """Let whoever sends get an error from now on: the call has ended."""
-        self._items.close(error, at_once=True)
-
-    async def __anext__(self) -> I:
-        return await self._items.take()
 
 
 class StreamRun(Generic[R]):
@@ -150,7 +58,7 @@ class StreamRun(Generic[R]):
         start: Callable[..., ServerStream[R]],
         *given: Any,
     ) -> None:
-        self.replies: _Handover[R] = _Handover()
+        self.replies: Handover[R] = Handover()
         self._loop = loop
         self._chain = chain
         self._call = call

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ._chain import chained
 from ._decorators import service_definition
 from ._impersonation import Impersonation
-from ._interceptors import Interceptor, chained
+from ._interceptors import Interceptor
 from ._serving import Endpoint
 from .errors import SchemaError
 

@@ -27,11 +27,12 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers
 from ._audit import Audit, AuditRecord
 from ._authorization import Authorizer, anyone, authenticated
 from ._aware import ServerAware
+from ._chain import chained
 from ._decorators import service_definition
 from ._error_registry import ErrorMapping, ErrorRegistry
 from ._handlers import Handler
 from ._impersonation import Impersonation
-from ._interceptors import Interceptor, chained
+from ._interceptors import Interceptor
 from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated

@@ -13,13 +13,13 @@ from signetrpc.transport._loops import Task
 from ._assembly import Buffers
 from ._audit import Audit
 from ._authorization import Authorizer, authenticated
+from ._chain import Chain
 from ._context import CallContext
 from ._crossing import Crossing
 from ._error_registry import ErrorRegistry
 from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
-from ._interceptors import Chain
 from ._keepalive import KeepalivePolicy
 from ._outbox import Outbox
 

@@ -1,26 +1,21 @@
 """Streams with interceptors around them, in the caller's hands."""
 
 import gc
-from collections.abc import AsyncIterator, Callable, Generator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from signetrpc.rpc import (
     BidirectionalStream,
     ClientCall,
     Protection,
     RpcError,
-    Server,
     ServerStream,
     StatusCode,
-    connect_blocking,
     lowered,
 )
-from signetrpc.rpc._intercepted_streams import Sent
 from signetrpc.rpc.testing import channel_for
 from tests.support.around import (
     PATIENCE,
@@ -33,7 +28,6 @@ from tests.support.around import (
 )
 from tests.support.desk import until
 from tests.support.kinds import CHANGED, Numbers, of
-from tests.support.negotiation import ALICE, account_file
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -130,36 +124,6 @@ async def test_a_stream_that_has_a_source_takes_nothing_else() -> None:
                 with pytest.raises(RpcError, match="the items that it was given"):
                     await refused
             assert [reply async for reply in talk] == [2, 4]
-
-
-async def test_who_sends_waits_for_room_and_learns_of_the_end() -> None:
-    sent: Sent[int] = Sent()
-    for number in range(16):
-        await sent.put(number)
-    errors: list[str] = []
-
-    async def more() -> None:
-        await sent.put(16)
-        with pytest.raises(RpcError) as caught:
-            await sent.put(17)
-        errors.append(str(caught.value))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(more)
-        await settle()
-        assert [await anext(sent) for _ in range(1)] == [0]
-        await settle()
-        sent.fail(RpcError(StatusCode.UNAVAILABLE, "gone"))
-    assert errors == ["UNAVAILABLE: gone"]
-    with pytest.raises(RpcError, match="gone"):
-        await anext(sent)
-
-
-async def test_what_waits_is_still_had_after_the_end() -> None:
-    sent: Sent[int] = Sent()
-    await sent.put(1)
-    sent.end()
-    assert [item async for item in sent] == [1]
 
 
 # The caller's sources.
@@ -390,47 +354,3 @@ async def test_tasks_that_fail_when_the_channel_ends_hurt_nobody_else() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await anext(items)
     assert caught.group_contains(LookupError, match="on the way out")
-
-
-# From threads.
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Generator[str]:
-    server = Server([Numbers()], accept=[account_file(tmp_path)])
-    with start_blocking_portal("asyncio") as portal:
-        serving, where = portal.start_task(server.serve, "tcp://127.0.0.1:0")
-        yield str(where)
-        serving.cancel()
-
-
-def test_interceptors_are_around_the_calls_of_threads(address: str) -> None:
-    twice: Any = of("twice")
-    around = [Changing()]
-    with connect_blocking(address, credentials=ALICE, interceptors=around) as channel:
-        for number in range(3):
-            doubled = (number + 1) * 20
-            assert channel.unary(twice, twice.arguments(number=number)) == doubled
-        total: Any = channel.client_stream(
-            TOTAL, TOTAL.arguments(number=2), iter([1, 2, 3])
-        )
-        assert [total] == CHANGED["total"]
-        with channel.server_stream(COUNT, COUNT.arguments(number=2)) as items:
-            assert list(items) == CHANGED["count"]
-        assert dict(items.trailers) == {"from": "handler"}
-        given = SCALED.arguments(number=2)
-        with channel.bidirectional(SCALED, given, [1, 2, 3]) as replies:
-            assert list(replies) == CHANGED["scaled"]
-        with channel.bidirectional(SCALED, given) as talk:
-            for number in (1, 2, 3):
-                talk.send(number)
-                assert next(talk) == CHANGED["scaled"][number - 1]
-            talk.end()
-            assert list(talk) == []
-
-
-def test_what_intercepts_nothing_is_refused_to_threads(address: str) -> None:
-    around: Any = [object()]
-    with pytest.raises(TypeError, match="^object intercepts nothing$"):
-        with connect_blocking(address, credentials=ALICE, interceptors=around):
-            raise AssertionError

@@ -15,7 +15,7 @@ from signetrpc.rpc import (
     StatusCode,
     raised,
 )
-from signetrpc.rpc._interceptors import chained
+from signetrpc.rpc._chain import chained
 from signetrpc.rpc._schema import CallKind
 from signetrpc.rpc.testing import channel_for
 from tests.support.around import Changing, Next, NextItems, Noting

@@ -1,4 +1,4 @@
-"""Interceptors around handlers: how calls end, and that nothing is left behind."""
+"""Calls through interceptors: how they end, and that nothing is left behind."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from signetrpc.rpc import CallContext, Interceptor, StatusCode
-from signetrpc.rpc._interceptors import chained
+from signetrpc.rpc._chain import chained
 from signetrpc.rpc._schema import CallKind
 from signetrpc.rpc.testing import channel_for
 from tests.support.around import (
@@ -97,7 +97,7 @@ async def test_they_learn_that_a_stream_is_read_no_more(name: str) -> None:
 async def test_one_that_takes_too_long_over_a_call_given_up_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("signetrpc.rpc._interceptors._LAST_SECONDS", 0.01)
+    monkeypatch.setattr("signetrpc.rpc._chain._LAST_SECONDS", 0.01)
     stopped = anyio.Event()
 
     class Stuck:
