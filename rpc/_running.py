@@ -15,7 +15,6 @@ from signetrpc.transport._loops import Loop
 from ._answering import AnsweringConnection
 from ._assembly import check_size
 from ._chain import Chain
-from ._chain import Chain
 from ._context import CURRENT
 from ._handlers import HandlerStyle
 from ._items import AsyncItems, FetchedItems, ThreadItems, from_thread, lowered
