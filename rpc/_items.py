@@ -119,7 +119,10 @@ def raised(item: T, protection: Protection) -> T:
     Returns:
         Something to yield or send in the item's place, at once: it is not the item.
     """
-    return cast("T", _Raised(item, protection))
+    value, level = lowered(item)
+    if level is not None and level > protection:
+        protection = level
+    return cast("T", _Raised(value, protection))
 
 
 def lowered(item: Any) -> tuple[Any, Protection | None]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import msgspec
 import pytest
 
