@@ -9,9 +9,11 @@ from signetrpc.rpc._messages import (
     PART_BYTES,
     Call,
     Cancel,
+    Ping,
     Reply,
     encode_call,
     encode_part,
+    encode_pong,
     encode_reply,
     parts_of,
 )
@@ -199,3 +201,60 @@ async def test_a_part_longer_than_what_it_is_a_part_of_is_nothing_honest() -> No
             (1, StatusCode.UNAVAILABLE)
         ]
         assert len(held.workers.killed) == 1
+
+
+# A worker that does not react.
+
+
+async def test_a_worker_that_does_not_react_is_killed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with relaying() as held:
+        await both(
+            held, call(1, "inline", {"text": "x"}), call(2, "wait", {"text": "m"})
+        )
+        worker = await held.opened()
+        worker.far.heard()
+        held.loop.advance(30)
+        await settle()
+        assert [type(each) for each in worker.far.heard()] == [Ping]
+        held.loop.advance(29.9)
+        await settle()
+        assert held.client.heard() == []
+        held.loop.advance(0.1)
+        await settle()
+        gone = [status(each) for each in held.client.heard()]
+        assert gone == [(1, StatusCode.UNAVAILABLE, GONE)]
+        assert held.workers.killed == [worker.worker]
+        assert f"{worker.worker} does not react: killed" in caplog.text
+        held.desk.go.set()
+        await settle()
+        assert held.client.heard() == [reply(2, "m")]
+
+
+async def test_a_worker_that_reacts_may_take_its_time() -> None:
+    async with relaying() as held:
+        await both(held, call(1, "inline", {"text": "x"}))
+        worker = await held.opened()
+        worker.far.heard()
+        for number in range(1, 6):
+            held.loop.advance(30)
+            await settle()
+            assert worker.far.heard() == [Ping(number)]
+            await told(held, encode_pong(number))
+        assert held.workers.killed == []
+        await told(held, answer(1, "X"))
+        assert held.client.heard() == [reply(1, "X")]
+
+
+async def test_of_a_worker_without_calls_no_sign_of_life_is_asked() -> None:
+    async with relaying() as held:
+        await both(held, call(1, "inline", {"text": "x"}))
+        worker = await held.opened()
+        await told(held, answer(1, "X"))
+        worker.far.heard()
+        for _ in range(10):
+            held.loop.advance(30)
+            await settle()
+        assert worker.far.heard() == []
+        assert held.workers.killed == []
