@@ -1,7 +1,7 @@
 """The caller's stream as a handler sees it, and items that are raised to a level."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio.from_thread
 
@@ -99,10 +99,10 @@ async def from_thread(
             await run(close)
 
 
-class _Raised(Generic[T]):
+class _Raised:
     __slots__ = ("level", "value")
 
-    def __init__(self, value: T, level: Protection) -> None:
+    def __init__(self, value: Any, level: Protection) -> None:
         self.value = value
         self.level = level
 
