@@ -251,7 +251,7 @@ class RelayLink(Exchange):
     async def _close_when_ended(self) -> None:
         try:
             error = await self.wait_ended()
-            if isinstance(error, RemoteProtocolError):
+            if isinstance(error, RemoteProtocolError | FrameTooLarge):
                 _log.error("%s broke the rules of calls: %s", self._worker, error)
                 self._worker.kill()
         finally:

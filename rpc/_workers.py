@@ -61,6 +61,13 @@ _END_SECONDS: Final = 2.0
 """A worker that is told to end has this long."""
 
 
+class _GoneError(RpcError):
+    """A worker is gone, or as good as gone."""
+
+    def __init__(self) -> None:
+        super().__init__(StatusCode.UNAVAILABLE, "the process to run the call is gone")
+
+
 class Workers:
     """All identity workers of a server."""
 
@@ -107,6 +114,14 @@ class Workers:
         """
         user = await self._find(caller)
         until = loop.time() + self.config.recheck_seconds
+        try:
+            worker, link = await self._open(user, caller)
+        except _GoneError:
+            # It had ended when the service did not know yet; no call had begun in it.
+            worker, link = await self._open(user, caller)
+        return worker, link, until
+
+    async def _open(self, user: LocalUser, caller: Identity) -> tuple[Worker, Link]:
         key = _key(user, caller)
         while (worker := self._workers.get(key)) is None:
             going = self._make_room(user)
@@ -120,7 +135,7 @@ class Workers:
             await worker.ready.wait()
             if worker.failure is not None:
                 raise worker.failure
-            return worker, await self._link(worker, caller), until
+            return worker, await self._link(worker, caller)
         finally:
             worker.opening -= 1
             if not worker.busy:
@@ -298,9 +313,7 @@ class Workers:
             near.close()
             _log.error("%s takes no connection: %s", worker, error)
             self.kill(worker)
-            raise RpcError(
-                StatusCode.UNAVAILABLE, "the process to run the call is gone"
-            ) from error
+            raise _GoneError from error
 
     # Ends.
 
