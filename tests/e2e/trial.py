@@ -255,6 +255,7 @@ class Trial:
 METHODS: Mapping[str, UnaryMethod[Any, Any]] = {
     handler.method.name: handler.method
     for handler in service_definition(Trial).handlers.values()
+    if isinstance(handler.method, UnaryMethod)
 }
 """The methods by their names, as a stub would have them."""
 

@@ -178,16 +178,17 @@ values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@given(st.sampled_from([1, 2, 5, 6, 7, 12]), st.lists(values, max_size=8))
+@given(st.integers(1, 12), st.lists(values, max_size=8))
 def test_any_array_is_a_message_or_refused(kind: int, elements: list[Any]) -> None:
     data = pack([kind, *elements])
     try:
         message = decode_message(data)
     except RemoteProtocolError:
         return
-    first = message.drain_ms if isinstance(message, GoAway) else message.id
-    assert first == elements[0]
-    assert len(elements) == len(message.__struct_fields__)
+    names = message.__struct_fields__
+    assert getattr(message, names[0]) == elements[0]
+    # Of some kinds elements at the end may be left out.
+    assert len(names) - len(message.__struct_defaults__) <= len(elements) <= len(names)
 
 
 @pytest.mark.parametrize("written", [case[1] for case in GOLDEN])

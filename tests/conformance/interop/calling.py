@@ -18,14 +18,14 @@ _METHODS = {
     for name, handler in service_definition(TestService).handlers.items()
 }
 
-EMPTY = cast("UnaryMethod[Any, None]", _METHODS["empty_call"])
+EMPTY = cast("UnaryMethod[Any, object]", _METHODS["empty_call"])
 UNARY = cast("UnaryMethod[Any, bytes]", _METHODS["unary_call"])
 OUTPUT = cast("ServerStreamMethod[Any, bytes]", _METHODS["streaming_output_call"])
 INPUT = cast("ClientStreamMethod[Any, bytes, int]", _METHODS["streaming_input_call"])
 FULL_DUPLEX = cast("BidirectionalMethod[Any, Any, bytes]", _METHODS["full_duplex_call"])
 
 
-def elsewhere(service: str, name: str) -> UnaryMethod[Any, None]:
+def elsewhere(service: str, name: str) -> UnaryMethod[Any, object]:
     """Return a method that no server has."""
     return UnaryMethod(
         service=service,

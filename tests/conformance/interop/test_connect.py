@@ -134,7 +134,7 @@ def _pairs(case: Case, name: str) -> list[tuple[str, str]]:
 
 
 def _timeout(case: Case) -> float:
-    return case.get("timeout_ms", 60_000) / 1000
+    return float(case.get("timeout_ms", 60_000)) / 1000
 
 
 @pytest.mark.parametrize(
