@@ -13,16 +13,28 @@ from signetrpc.rpc._messages import (
     PART_BYTES,
     Call,
     Cancel,
+    Credit,
+    End,
     GoAway,
+    Headers,
+    Item,
     Message,
     Part,
+    Ping,
+    Pong,
     Reply,
     Status,
     decode_message,
     encode_call,
     encode_cancel,
+    encode_credit,
+    encode_end,
     encode_go_away,
+    encode_headers,
+    encode_item,
     encode_metadata,
+    encode_ping,
+    encode_pong,
     encode_reply,
     encode_status,
     parts_of,
@@ -41,6 +53,8 @@ def unpack(data: bytes) -> Any:
 def pack(value: object) -> bytes:
     return msgpack.packb(value)
 
+
+PAIRS = (("k", "v"),)
 
 GOLDEN: list[tuple[str, bytes, Message]] = [
     (
@@ -75,6 +89,28 @@ GOLDEN: list[tuple[str, bytes, Message]] = [
         encode_status(2, 5, "", (("k", "v"),)),
         Status(2, 5, "", [("k", "v")]),
     ),
+    (
+        "96 06 02 05 a0 c0 91 92 a9 62616e6b2e476f6e65 c4 01 80",
+        encode_status(2, 5, "", (), [("bank.Gone", b"\x80")]),
+        Status(2, 5, "", None, [("bank.Gone", b"\x80")]),
+    ),
+    (
+        "94 03 ce 00 00 00 07 c2 c4 01 2a",
+        encode_item(7, b"*"),
+        Item(7, False, b"*"),
+    ),
+    (
+        "94 03 ce 00 00 00 07 c3 c4 02 81 a1",
+        encode_item(7, b"\x81\xa1", True),
+        Item(7, True, b"\x81\xa1"),
+    ),
+    ("92 04 07", encode_end(7), End(7)),
+    ("93 08 00 ce 00 08 00 00", encode_credit(0, 1 << 19), Credit(0, 1 << 19)),
+    ("93 08 07 01", encode_credit(7, 1), Credit(7, 1)),
+    ("93 09 07 91 92 a1 6b a1 76", encode_headers(7, PAIRS), Headers(7, list(PAIRS))),
+    ("93 09 07 c0", encode_headers(7, ()), Headers(7, None)),
+    ("92 0a 07", encode_ping(7), Ping(7)),
+    ("92 0b 00", encode_pong(0), Pong(0)),
     ("92 07 03", encode_cancel(3), Cancel(3)),
     ("93 07 03 01", encode_cancel(3, 1), Cancel(3, 1)),
     ("93 0c cd 75 30 07", encode_go_away(30.0, 7), GoAway(30_000, 7)),
@@ -160,7 +196,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     except RemoteProtocolError:
         return
     assert isinstance(message, Message)
-    assert unpack(data)[0] in (1, 2, 5, 6, 7)
+    assert unpack(data)[0] in range(1, 13)
 
 
 values: st.SearchStrategy[Any] = st.recursive(
@@ -203,6 +239,10 @@ def test_a_message_ended_at_each_byte_is_refused(written: bytes) -> None:
 CALL = [1, 7, "a/b", None, None, False, b"\x80"]
 REPLY = [5, 7, None, False, b"\x80"]
 STATUS = [6, 7, 5, "gone", None]
+ITEM = [3, 7, False, b"\x80"]
+CREDIT = [8, 0, 1]
+HEADERS = [9, 7, [["k", "v"]]]
+DETAILED = [6, 7, 5, "gone", None, [["bank.Gone", b"\x80"]]]
 
 
 def changed(message: list[Any], index: int, value: object) -> bytes:
@@ -244,6 +284,27 @@ def changed(message: list[Any], index: int, value: object) -> bytes:
         (changed(STATUS, 3, "m" * 8193), "<= 8192"),
         (pack([7, 1, 2, 3]), "at most length"),
         (pack([7, 1, 5]), "<= 4"),
+        (pack([7, 1, 5]), "<= 4"),
+        (changed(ITEM, 1, 0), ">= 1"),
+        (changed(ITEM, 2, None), "bool"),
+        (changed(ITEM, 3, bytes(PART_BYTES + 1)), "<= 65536"),
+        (changed(ITEM, 3, "text"), "bytes"),
+        (pack(ITEM[:-1]), "length 4"),
+        (pack([4, 0]), ">= 1"),
+        (pack([4, 1, 1]), "at most length"),
+        (changed(CREDIT, 1, -1), ">= 0"),
+        (changed(CREDIT, 2, 0), ">= 1"),
+        (changed(CREDIT, 2, 1 << 31), "<= 2147483647"),
+        (changed(CREDIT, 2, 1.5), "int"),
+        (changed(HEADERS, 1, 0), ">= 1"),
+        (changed(HEADERS, 2, [["k"]]), "length 2"),
+        (changed(DETAILED, 5, [["n" * 201, b""]]), "<= 200"),
+        (changed(DETAILED, 5, [["n", bytes(PART_BYTES + 1)]]), "<= 65536"),
+        (changed(DETAILED, 5, [["n", b""]] * 33), "<= 32"),
+        (changed(DETAILED, 5, [["n", "text"]]), "bytes"),
+        (pack([10, -1]), ">= 0"),
+        (pack([11, 1 << 32]), "<= 4294967295"),
+        (pack([12, 1]), "length 3"),
         (pack([2, 1, False, bytes(PART_BYTES + 1)]), "<= 65536"),
         (b"\x92\x07\xc1", ""),
         (b"\x97\x01\x01\xa1\xff\xc0\xc0\xc2\xc4\x00", ""),  # no UTF-8

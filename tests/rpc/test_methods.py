@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from signetrpc.rpc._impersonation import Impersonation
-from signetrpc.rpc._methods import UnaryMethod
+from signetrpc.rpc._methods import (
+    BidirectionalMethod,
+    ClientStreamMethod,
+    Method,
+    ServerStreamMethod,
+    UnaryMethod,
+)
+from signetrpc.rpc._schema import CallKind
 from signetrpc.rpc._status import StatusCode
 from signetrpc.rpc.errors import RpcError, SchemaError
 from signetrpc.transport._protection import Protection
@@ -109,4 +116,76 @@ def test_types_that_cannot_travel_are_refused() -> None:
             protection=Protection.SEAL,
             arguments=BalanceArguments,
             result=object,
+        )
+
+
+# Kinds.
+
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+_GIVEN: dict[str, Any] = {
+    "service": "bank.Accounts",
+    "protection": Protection.SIGN,
+    "arguments": BalanceArguments,
+}
+WATCH = ServerStreamMethod[BalanceArguments, Decimal](
+    name="watch", result=Decimal, **_GIVEN
+)
+IMPORT = ClientStreamMethod[BalanceArguments, datetime, int](
+    name="import_all", item=datetime, result=int, **_GIVEN
+)
+CHAT = BidirectionalMethod[BalanceArguments, str, datetime](
+    name="chat", item=str, result=datetime, **_GIVEN
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "takes", "gives"),
+    [
+        (BALANCE, CallKind.UNARY, False, False),
+        (IMPORT, CallKind.CLIENT_STREAM, True, False),
+        (WATCH, CallKind.SERVER_STREAM, False, True),
+        (CHAT, CallKind.BIDIRECTIONAL, True, True),
+    ],
+)
+def test_kinds(
+    method: Method[Any, Any], kind: CallKind, takes: bool, gives: bool
+) -> None:
+    assert method.kind is kind
+    assert (method.kind.takes_items, method.kind.gives_items) == (takes, gives)
+    assert f"<{type(method).__name__} bank.Accounts/" in repr(method)
+    # Arguments are the same for all of them.
+    body = method.encode_arguments(BalanceArguments("42"))
+    assert method.decode_arguments(body) == BalanceArguments("42")
+
+
+def test_each_item_of_a_result_travels_bare() -> None:
+    assert WATCH.encode_result(Decimal("1.50")) == b"\xa41.50"
+    assert WATCH.decode_result(b"\xa41.50") == Decimal("1.50")
+    with pytest.raises(RpcError) as caught:
+        WATCH.decode_result(b"\xc3")
+    assert caught.value.status is StatusCode.INTERNAL
+
+
+def test_each_item_of_the_callers_does_too() -> None:
+    body = IMPORT.encode_item(WHEN)
+    assert IMPORT.decode_item(body) == WHEN
+    assert CHAT.encode_item("a") == b"\xa1a"
+    with pytest.raises(RpcError) as caught:
+        CHAT.decode_item(b"\x01")
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    assert "item" in caught.value.message
+
+
+def test_naive_timestamps_are_refused_in_items() -> None:
+    naive = datetime(2026, 1, 2)
+    with pytest.raises(RpcError, match="a timestamp without"):
+        IMPORT.encode_item(naive)
+    with pytest.raises(RpcError, match="a timestamp without"):
+        CHAT.encode_result(naive)
+
+
+def test_items_that_cannot_travel_are_refused() -> None:
+    with pytest.raises(SchemaError, match="bank.Accounts.it: item: type object"):
+        ClientStreamMethod[BalanceArguments, Any, int](
+            name="it", item=object, result=int, **_GIVEN
         )
