@@ -9,6 +9,7 @@ import hashlib
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,18 @@ from signetrpc.rpc import (
 )
 from tests.support.kinds import of
 
-__all__ = ["STYLES", "Entry", "Held", "Journal", "Ledger", "Order", "held", "make"]
+__all__ = [
+    "STYLES",
+    "Entry",
+    "Held",
+    "Journal",
+    "Ledger",
+    "Order",
+    "held",
+    "held_by",
+    "make",
+    "no_more",
+]
 
 STYLES: Final = tuple(
     f"{kind}{style}"
@@ -36,6 +48,8 @@ STYLES: Final = tuple(
 )
 """The methods that `make` can call: each kind of call, in a task and in a thread."""
 
+_POOL: Final = 40
+_GROWTH: Final = 32 * 1024 * 1024
 SLACK_SECONDS: Final = 20.0
 """How late a machine under load may tell of a deadline."""
 
@@ -169,8 +183,8 @@ class Order:
     timeout: float | None
 
 
-async def make(channel: Channel, order: Order) -> StatusCode:
-    """Make a call, and return how it ended.
+async def make(channel: Channel, order: Order) -> RpcError | None:
+    """Make a call, and return what it ended with; None if it ended well.
 
     Raises:
         TimeoutError: It has not, long after its deadline.
@@ -180,8 +194,8 @@ async def make(channel: Channel, order: Order) -> StatusCode:
         try:
             await _make(channel, order)
         except RpcError as error:
-            return error.status
-    return StatusCode.OK
+            return error
+    return None
 
 
 async def _make(channel: Channel, order: Order) -> None:
@@ -220,12 +234,34 @@ async def _expect(stream: Any, items: list[bytes]) -> None:
     assert next(wanted, None) is None
 
 
+async def held_by(channel: Channel, *, at_most: Held | None = None) -> Held:
+    """Return what a server holds, once that is no more than it was."""
+    method: Any = of("hold", Ledger)
+    descriptors, tasks = (10**9,) * 2
+    if at_most is not None:
+        descriptors, tasks = at_most.descriptors, at_most.tasks
+    arguments = method.arguments(descriptors=descriptors, tasks=tasks)
+    return await channel.unary(method, arguments, timeout=SLACK_SECONDS)
+
+
+def no_more(now: Held, before: Held) -> None:
+    """See that a process does not hold more than before.
+
+    Threads wait in a pool for the next handler, and memory is never given back whole.
+    """
+    assert now.tasks <= before.tasks and now.descriptors <= before.descriptors
+    assert now.threads <= before.threads + _POOL
+    assert now.resident_bytes - before.resident_bytes < _GROWTH
+
+
 class Journal:
     """What was noted of many calls, and how they ended.
 
     Attributes:
         ends: The status that each call ended with, by its key; of calls that somebody
             waited for.
+        errors: How often each error was among them, as text.
+        path: The file.
     """
 
     def __init__(self, path: Path, chance: random.Random) -> None:
@@ -233,7 +269,8 @@ class Journal:
         path.touch()
         path.chmod(0o666)
         self.ends: dict[str, StatusCode] = {}
-        self._path = path
+        self.errors: Counter[str] = Counter()
+        self.path = path
         self._chance = chance
         self._made = 0
 
@@ -244,7 +281,7 @@ class Journal:
         short = self._chance.choice((1.0, 5.0, 5.0))
         return Order(
             style=style,
-            entry=Entry(str(self._path), f"{owner}{self._made}"),
+            entry=Entry(str(self.path), f"{owner}{self._made}"),
             count=self._chance.randrange(1, 12),
             size=int(2 ** self._chance.uniform(0, 15)),
             timeout=short if "digest" in style else self._chance.choice((short, None)),
@@ -253,14 +290,17 @@ class Journal:
     async def make(self, channel: Channel) -> StatusCode:
         """Make a call of chance and note how it ended, once."""
         order = self.order()
-        status = await make(channel, order)
+        error = await make(channel, order)
+        status = StatusCode.OK if error is None else error.status
+        if error is not None:
+            self.errors[f"{error}"] += 1
         assert order.entry.key not in self.ends
         self.ends[order.entry.key] = status
         return status
 
     def check(self) -> None:
         """See that no call ran twice, and that those that ended well ran."""
-        noted = self._path.read_text().splitlines()
+        noted = self.path.read_text().splitlines()
         assert len(noted) == len(set(noted))
         well = {key for key, end in self.ends.items() if end is StatusCode.OK}
         assert well <= set(noted)

@@ -34,7 +34,7 @@ from signetrpc.rpc._messages import (
 from signetrpc.transport import SecureStream, connect_stream
 from tests.e2e.conftest import ServerOf
 from tests.e2e.faults import Fault, afflict
-from tests.e2e.ledger import Held, Journal, Ledger, held
+from tests.e2e.ledger import Journal, Ledger, held, held_by, no_more
 from tests.e2e.processes import PATIENCE, ServerProcess, connected
 from tests.e2e.proxies import at_once, proxied, whole
 from tests.support.kdc import Kdc
@@ -43,11 +43,8 @@ from tests.support.negotiation import ALICE
 
 pytestmark = pytest.mark.anyio
 
-MEBIBYTE: Final = 1024 * 1024
 CALLS: Final = 60
 AT_ONCE: Final = 16
-POOL: Final = 40
-"""Threads that wait for the next handler."""
 
 # Who says nothing for a second is gone.
 SHORT: Final = KeepalivePolicy(idle_seconds=0.5, timeout_seconds=0.5)
@@ -67,22 +64,6 @@ EXPECTED: Final = {
     Fault.CORRUPTS: ENDS | NO_SESSION,
     Fault.REPEATS: ENDS | NO_SESSION,
 }
-
-
-async def held_by(channel: Channel, *, at_most: Held | None = None) -> Held:
-    """Return what a server holds, once that is no more than it was."""
-    method: Any = of("hold", Ledger)
-    descriptors, tasks = (10**9,) * 2
-    if at_most is not None:
-        descriptors, tasks = at_most.descriptors, at_most.tasks
-    arguments = method.arguments(descriptors=descriptors, tasks=tasks)
-    return await channel.unary(method, arguments, timeout=PATIENCE)
-
-
-def no_more(now: Held, before: Held) -> None:
-    assert now.tasks <= before.tasks and now.descriptors <= before.descriptors
-    assert now.threads <= before.threads + POOL
-    assert now.resident_bytes - before.resident_bytes < 32 * MEBIBYTE
 
 
 @asynccontextmanager

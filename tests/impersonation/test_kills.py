@@ -1,0 +1,134 @@
+"""Callers' processes, what makes them, servers and clients are killed.
+
+In full by `scripts/soak`, as tests/soak/test_kills.py without callers' processes.
+
+No call runs twice or hangs, and nobody's process stays.
+"""
+
+import os
+import random
+import signal
+from contextlib import suppress
+from itertools import count
+from typing import Final
+
+import anyio
+import pytest
+
+from signetrpc.rpc import StatusCode, connect
+from tests.e2e.ledger import Journal, held, held_by, no_more
+from tests.impersonation.processes import ServerProcess, status_of
+from tests.impersonation.watching import children_of, processes, settled
+from tests.soak.kills import (
+    AT_ONCE,
+    ENDS,
+    SECONDS,
+    Returning,
+    kill_a_client,
+    under_fire,
+)
+from tests.support.people import ALICE, BOB, People
+from tests.support.scale import scaled
+
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+
+IDLE_SECONDS: Final = 0.5
+"""Short, so that they end by themselves too."""
+
+_numbers = count()
+
+
+@pytest.fixture
+def journal(people: People) -> Journal:
+    """One that every caller's process can write to."""
+    return Journal(people.square / f"journal {next(_numbers)}", random.Random(7420))
+
+
+def running() -> set[int]:
+    """Return the processes that run: those of a killed parent stay, ended."""
+    found = set[int]()
+    for pid in processes():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if status_of(pid)["State"][0] != "Z":
+                found.add(pid)
+    return found
+
+
+class _Server(Returning[ServerProcess]):
+    """A server, its template and its callers' processes."""
+
+    def __init__(self, people: People, flavour: str) -> None:
+        def start(target: str) -> ServerProcess:
+            return ServerProcess(
+                services=["tests.e2e.ledger:Ledger"],
+                flavour=flavour,
+                accounts=str(people.accounts),
+                target=target,
+                impersonation={"idle_seconds": IDLE_SECONDS},
+            )
+
+        super().__init__(start)
+
+    @property
+    def template(self) -> set[int]:
+        """The process that makes the callers'; none while it is replaced."""
+        return children_of(self.process.pid)
+
+    @property
+    def workers(self) -> set[int]:
+        """The callers' processes."""
+        found: set[int] = set()
+        for template in self.template:
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                found |= children_of(template)
+        return found
+
+    async def kill_template(self) -> None:
+        await settled(lambda: bool(self.template))
+        _kill(self.template)
+
+    async def kill_worker(self) -> None:
+        await settled(lambda: bool(self.workers))
+        _kill(self.workers)
+
+
+def _kill(pids: set[int]) -> None:
+    for pid in sorted(pids)[:1]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def test_any_of_the_processes_is_killed(
+    people: People, journal: Journal, anyio_backend: str
+) -> None:
+    chance = random.Random(7420)
+    owners = count()
+    before = running()
+    with _Server(people, anyio_backend) as server:
+
+        async def client() -> None:
+            owner = f"{next(owners)}/"
+            await kill_a_client(server.address, journal.path, owner, BOB.credentials)
+
+        async with connect(server.address, credentials=ALICE.credentials) as channel:
+            # The first bring in code and fill caches.
+            async with anyio.create_task_group() as group:
+                for _ in range(AT_ONCE):
+                    group.start_soon(journal.make, channel)
+            await settled(lambda: not server.workers)
+            there, here = await held_by(channel), held()
+            strikes = {
+                "worker": server.kill_worker,
+                "template": server.kill_template,
+                "server": server.kill,
+                "client": client,
+            }
+            ends = await under_fire(channel, journal, strikes, chance, scaled(SECONDS))
+            await settled(lambda: len(server.template) == 1 and not server.workers)
+            no_more(await held_by(channel, at_most=there), there)
+            no_more(held(), here)
+    await settled(lambda: running() <= before)
+    # A process whose template was killed cancels its handlers, as servers do that stop.
+    assert {*ends} <= ENDS | {StatusCode.CANCELLED}, journal.errors
+    assert ends[StatusCode.UNAVAILABLE] > 0
+    journal.check()
