@@ -8,7 +8,6 @@ import anyio
 import msgspec
 
 from signetrpc.transport import (
-    AuthenticationFailed,
     ConnectionClosed,
     Connector,
     FrameTooLarge,
@@ -20,13 +19,14 @@ from signetrpc.transport import (
 from signetrpc.transport._loops import Loop
 
 from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
+from ._attempt import Attempt, connect_error
 from ._backoff import Backoff
 from ._call_info import CallInfo
 from ._client_connection import ClientConnection
 from ._context import time_bound
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._messages import encode_given
-from ._metadata import MetadataInput
+from ._metadata import MetadataInput, MetadataTooLarge
 from ._methods import (
     BidirectionalMethod,
     ClientStreamMethod,
@@ -47,21 +47,6 @@ R = TypeVar("R")
 
 DEFAULT_TIMEOUT: Final = 60.0
 """Seconds a unary call may take that names no timeout."""
-
-
-class _Attempt:
-    """A connection on its way.
-
-    A task of its own makes it: calls that have less time than a handshake takes would
-    otherwise begin one after the other and finish none.
-    """
-
-    __slots__ = ("connection", "error", "over")
-
-    def __init__(self) -> None:
-        self.over = anyio.Event()
-        self.connection: ClientConnection | None = None
-        self.error: Exception | None = None
 
 
 class Channel:
@@ -89,7 +74,7 @@ class Channel:
         self._propagate_deadline = propagate_deadline
         self._buffers = Buffers()
         self._connection: ClientConnection | None = None
-        self._attempt: _Attempt | None = None
+        self._attempt: Attempt | None = None
         self._backoff = Backoff(random.random)
         self._failure: tuple[StatusCode, str] | None = None
         self._closed = False
@@ -143,13 +128,14 @@ class Channel:
             seconds = time_bound(seconds)
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = encode_given(metadata)
+        pairs = _encoded(metadata)
         level = method.protection
         if protection is not None and protection > level:
             level = protection
         if not seconds > 0:
             raise DeadlineExceeded
         ends = self._loop.time() + seconds
+        again = False
         while True:
             connection = self._connection
             if connection is None or not connection.usable:
@@ -171,7 +157,11 @@ class Channel:
             except (InsufficientProtection, FrameTooLarge) as error:
                 raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
             except NotCarriedOut:
-                # Nothing of it has run, so it is made again where there is a server.
+                # Nothing of it has run, so it is made again where there is a server;
+                # once, as in gRFC A6: a server may send everybody away.
+                if again:
+                    raise
+                again = True
                 seconds = ends - self._loop.time()
                 if not seconds > 0:
                     raise DeadlineExceeded from None
@@ -284,7 +274,7 @@ class Channel:
     ) -> Callable[[], Awaitable[StreamCall]]:
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = encode_given(metadata)
+        pairs = _encoded(metadata)
         level = max(method.protection, protection or method.protection)
         if self._propagate_deadline:
             timeout = time_bound(timeout)
@@ -321,27 +311,27 @@ class Channel:
             if attempt.connection is not None:
                 return attempt.connection
             if isinstance(attempt.error, TransportError):
-                raise _connect_error(attempt.error) from attempt.error
+                raise connect_error(attempt.error) from attempt.error
             raise attempt.error or _closed()
         raise DeadlineExceeded(f"no connection within {seconds:g} seconds")
 
-    def _begin_attempt(self) -> _Attempt:
+    def _begin_attempt(self) -> Attempt:
         if self._closed:
             raise _closed()
         wait = self._backoff.wait(self._loop.time())
         if wait > 0 and self._failure is not None:
             status, message = self._failure
             raise RpcError(status, f"{message}; next attempt in {wait:.1f} seconds")
-        attempt = self._attempt = _Attempt()
+        attempt = self._attempt = Attempt()
         self._loop.spawn(self._connect_again(attempt))
         return attempt
 
-    async def _connect_again(self, attempt: _Attempt) -> None:
+    async def _connect_again(self, attempt: Attempt) -> None:
         try:
             attempt.connection = await self.open()
         except TransportError as error:
             attempt.error = error
-            failure = _connect_error(error)
+            failure = connect_error(error)
             self._failure = failure.status, failure.message
         except Exception as error:
             attempt.error = error
@@ -365,6 +355,9 @@ class Channel:
             link.pipe.abort()
             await link.pipe.aclose()
             raise ConnectionClosed("the channel is closed", clean=True)
+        former = self._connection
+        if former is not None and former.sent_away:
+            self._keepalive = self._keepalive.calmer()
         connection = ClientConnection(
             self._loop,
             link,
@@ -373,7 +366,7 @@ class Channel:
             keepalive=self._keepalive,
         )
         connection.start()
-        former, self._connection = self._connection, connection
+        self._connection = connection
         if former is not None:
             former.retire()
         return connection
@@ -389,11 +382,8 @@ def _closed() -> RpcError:
     return RpcError(StatusCode.CANCELLED, "the channel is closed")
 
 
-def _connect_error(error: TransportError) -> RpcError:
-    match error:
-        case AuthenticationFailed():
-            return RpcError(StatusCode.UNAUTHENTICATED, str(error))
-        case InsufficientProtection():
-            return RpcError(StatusCode.FAILED_PRECONDITION, str(error))
-        case _:
-            return RpcError(StatusCode.UNAVAILABLE, str(error))
+def _encoded(given: MetadataInput | None) -> bytes:
+    try:
+        return encode_given(given)
+    except MetadataTooLarge as error:
+        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from None

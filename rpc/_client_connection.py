@@ -5,6 +5,7 @@ event of its own.  Whatever ends a call (an answer, its deadline, its caller's
 cancellation, the connection's end) takes the entry out, once.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar, cast
@@ -51,6 +52,8 @@ from .errors import DeadlineExceeded, NotCarriedOut, RpcError
 
 __all__ = ["ClientConnection"]
 
+_log: Final = logging.getLogger("signetrpc.rpc")
+
 R = TypeVar("R")
 
 _LAST_CALL_ID: Final = 0xFFFFFFFF
@@ -59,7 +62,11 @@ _ROOM_SECONDS: Final = 60.0
 
 
 class ClientConnection(Exchange):
-    """A connection with calls under way."""
+    """A connection with calls under way.
+
+    Attributes:
+        sent_away: Why the server ends it, if this end asks too often; empty otherwise.
+    """
 
     _peer_role = "server"
 
@@ -77,6 +84,7 @@ class ClientConnection(Exchange):
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
+        self.sent_away = ""
         self._waiting_for_room = 0
 
     @property
@@ -294,7 +302,10 @@ class ClientConnection(Exchange):
                 self._arrived(len(chunk))
             case Credit() if message.id:
                 pass
-            case GoAway(last_id=last_id):
+            case GoAway(last_id=last_id, reason=reason):
+                if reason:
+                    self.sent_away, peer = reason, self.established.peer
+                    _log.warning("%s sends this client away: %r", peer, reason)
                 for call_id in [each for each in self._calls if each > last_id]:
                     self._take(call_id).end(NotCarriedOut())
                 self.retire()
@@ -377,5 +388,8 @@ class ClientConnection(Exchange):
 
     def _lost(self, error: TransportError) -> None:
         calls, self._calls = self._calls, {}
+        text = f"the connection ended: {error}"
+        if self.sent_away:
+            text += f"; the server says: {self.sent_away!r}"
         for call in calls.values():
-            call.end(RpcError(StatusCode.UNAVAILABLE, f"the connection ended: {error}"))
+            call.end(RpcError(StatusCode.UNAVAILABLE, text))

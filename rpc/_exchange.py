@@ -119,6 +119,10 @@ class Exchange(Connection):
     def _ponged(self) -> None:
         """Take note of an answer to a PING."""
 
+    def _overasked(self, error: RemoteProtocolError) -> TransportError:
+        """Return what the connection of a peer ends with that asks too often."""
+        return error
+
     def _end(self, error: TransportError) -> None:
         super()._end(error)
         if self._ended is not None:
@@ -220,7 +224,10 @@ class Exchange(Connection):
                 self._window.grant(size)
                 self.pass_room()
             case Ping(number=number):
-                self._guard.arrived(self._loop.time())
+                try:
+                    self._guard.arrived(self._loop.time())
+                except RemoteProtocolError as error:
+                    raise self._overasked(error) from error
                 self._send(encode_pong(number), self.established.minimum)
                 self._flush_soon()
             case Pong(number=number):

@@ -8,7 +8,7 @@ nothing.
 Source: gRPC's doc/keepalive.md and gRFC A8, A9, for the names and the defence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -50,6 +50,13 @@ class KeepalivePolicy:
         if self.max_strikes < 0:
             raise ValueError(f"max_strikes {self.max_strikes} is below 0")
 
+    def calmer(self) -> "KeepalivePolicy":
+        """Return the policy of one that was told that it asks too often.
+
+        Source: gRFC A8: the client asks half as often from then on.
+        """
+        return replace(self, idle_seconds=2 * self.idle_seconds)
+
 
 DEFAULT_KEEPALIVE: Final = KeepalivePolicy()
 """A client's: it asks while it waits for something."""
@@ -70,7 +77,8 @@ class Keepalive:
     """Whether the peer is still there.
 
     Attributes:
-        number: Of the last PING sent.
+        number: Of the last PING sent; they are counted from 1.
+        answered_to: The number of the last PING that was answered.
     """
 
     def __init__(self, policy: KeepalivePolicy, now: float) -> None:
@@ -84,6 +92,7 @@ class Keepalive:
         self._heard_at = now
         self._asked_at: float | None = None
         self.number = 0
+        self.answered_to = 0
 
     def heard(self, now: float) -> None:
         """Note that something came from the peer."""
@@ -121,11 +130,14 @@ class Keepalive:
     def answered(self, number: int) -> None:
         """Note a PONG.
 
+        Each PING is answered once, and in turn: nothing overtakes on a connection.
+
         Raises:
-            RemoteProtocolError: Nothing was asked with that number.
+            RemoteProtocolError: It is no answer to the next that waits for one.
         """
-        if not 0 < number <= self.number:
+        if number != self.answered_to + 1 or number > self.number:
             raise RemoteProtocolError(f"PONG {number} to no PING")
+        self.answered_to = number
 
 
 class PingGuard:

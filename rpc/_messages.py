@@ -179,11 +179,13 @@ class Pong(_Message, tag=11, gc=False):
 class GoAway(_Message, tag=12, gc=False):
     """The server will close: make new calls on another connection.
 
-    Calls after `last_id` are not carried out.
+    Calls after `last_id` are not carried out.  There is a reason only where the client
+    asks too often.
     """
 
     drain_ms: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
     last_id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    reason: Annotated[str, Meta(max_length=200)] = ""
 
 
 Message = (
@@ -367,9 +369,18 @@ def encode_cancel(call_id: int, cause: int = 0) -> bytes:
     return _encode((7, call_id, cause) if cause else (7, call_id))
 
 
-def encode_go_away(drain_seconds: float, last_id: int = 0xFFFFFFFF) -> bytes:
-    """Return a GOAWAY; calls up to `last_id` are still answered for so many seconds."""
-    return _encode(GoAway(int(drain_seconds * 1000), last_id))
+def encode_go_away(
+    drain_seconds: float, last_id: int = 0xFFFFFFFF, reason: str = ""
+) -> bytes:
+    """Return a GOAWAY; calls up to `last_id` are still answered for so many seconds.
+
+    Args:
+        drain_seconds: What is more than 2^32 - 1 milliseconds is cut.
+        last_id: The last call that is carried out.
+        reason: At most 200 characters; none goes without saying.
+    """
+    drain_ms = int(min(drain_seconds * 1000, 0xFFFFFFFF))
+    return _encode((12, drain_ms, last_id, *([reason] if reason else ())))
 
 
 def parts_of(call_id: int, body: bytes) -> Iterator[bytes]:

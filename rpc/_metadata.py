@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 
-__all__ = ["MAX_METADATA_BYTES", "Metadata", "MetadataInput", "metadata"]
+__all__ = [
+    "MAX_METADATA_BYTES",
+    "Metadata",
+    "MetadataInput",
+    "MetadataTooLarge",
+    "metadata",
+]
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 """Checked pairs of key and value, in the order given; keys may repeat."""
@@ -25,6 +31,10 @@ _RESERVED = "signet-"
 _BINARY = "-bin"
 
 
+class MetadataTooLarge(ValueError):
+    """Metadata is over `MAX_METADATA_BYTES`."""
+
+
 def metadata(given: MetadataInput | None) -> Metadata:
     """Check metadata and return it in its one internal form.
 
@@ -39,8 +49,8 @@ def metadata(given: MetadataInput | None) -> Metadata:
         The pairs in the order given.
 
     Raises:
-        ValueError: A rule is broken, or the whole is over `MAX_METADATA_BYTES`. The
-            message names the key, never the value.
+        MetadataTooLarge: The whole is over `MAX_METADATA_BYTES`.
+        ValueError: A rule is broken. The message names the key, never the value.
 
     Source: https://grpc.io/docs/guides/metadata/.
     """
@@ -53,7 +63,7 @@ def metadata(given: MetadataInput | None) -> Metadata:
     checked = tuple((key, value) for key, value in pairs)
     size = sum(_checked_size(key, value) for key, value in checked)
     if size > MAX_METADATA_BYTES:
-        raise ValueError(f"metadata of {size} bytes, limit {MAX_METADATA_BYTES}")
+        raise MetadataTooLarge(f"metadata of {size} bytes, limit {MAX_METADATA_BYTES}")
     return checked
 
 

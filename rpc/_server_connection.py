@@ -39,7 +39,7 @@ from ._messages import (
     encode_credit,
     encode_go_away,
 )
-from ._metadata import metadata
+from ._metadata import Metadata, MetadataTooLarge, metadata
 from ._outbox import Outbox
 from ._relay import Relay
 from ._running import Runner
@@ -84,6 +84,7 @@ class ServerConnection(AnsweringConnection):
         self._runner = Runner(loop, serving, self, copy_context())
         self._retiring = False
         self._drained_at = 0.0
+        self._last_asked = 0
         self._last_taken: int | None = None
         self._lifetime: Timer | None = None
         if link.ends_at is not None:
@@ -176,8 +177,13 @@ class ServerConnection(AnsweringConnection):
         self._last_id = call_id
         if self._last_taken is not None:
             return  # the client knows that it is not carried out
+        pairs: Metadata = ()
+        too_large: MetadataTooLarge | None = None
         try:
-            pairs = () if message.metadata is None else metadata(message.metadata)
+            if message.metadata is not None:
+                pairs = metadata(message.metadata)
+        except MetadataTooLarge as error:
+            too_large = error
         except ValueError as error:
             raise RemoteProtocolError(f"malformed metadata: {error}") from error
         timeout = message.timeout_us
@@ -196,6 +202,8 @@ class ServerConnection(AnsweringConnection):
         )
         endpoint = self._serving.endpoints.get(message.method)
         refusal, reason = self._judge(endpoint, context)
+        if refusal is None and too_large is not None:
+            refusal = RpcError(StatusCode.RESOURCE_EXHAUSTED, str(too_large))
         if refusal is not None or endpoint is None:
             assert refusal is not None
             if endpoint is not None:
@@ -315,20 +323,35 @@ class ServerConnection(AnsweringConnection):
 
         Args:
             grace: Seconds after which what is not over is cut off; None for the usual.
+                A second time it can only become less.
         """
         grace = DRAIN_SECONDS if grace is None else grace
-        if self._retiring or self._ended is not None:
+        if self._ended is not None:
             return
-        self._retiring = True
+        ends = self._loop.time() + grace
+        if self._retiring and ends >= self._drained_at:
+            return
         if self._lifetime is not None:
             self._lifetime.cancel()
-        self._drained_at = self._loop.time() + grace
-        self._lifetime = self._loop.call_at(self._drained_at, self._drained)
+        self._drained_at = ends
+        self._lifetime = self._loop.call_at(ends, self._drained)
+        if self._retiring:
+            return
+        self._retiring = True
         self._send(encode_go_away(grace), self.established.minimum)
         self._ask()
+        self._last_asked = self._keepalive.number
+
+    def _overasked(self, error: RemoteProtocolError) -> TransportError:
+        # Told why, and closed in order: its owner has to change something.
+        message = encode_go_away(0.0, self._last_id, str(error))
+        self._send(message, self.established.minimum)
+        return ConnectionClosed(str(error), clean=False)
 
     def _ponged(self) -> None:
-        if self._retiring and self._last_taken is None:
+        # The answer to an earlier PING was sent before the client knew.
+        knows = self._retiring and self._keepalive.answered_to >= self._last_asked
+        if knows and self._last_taken is None:
             self._last_taken = self._last_id
             grace = max(0.0, self._drained_at - self._loop.time())
             message = encode_go_away(grace, self._last_id)
@@ -345,6 +368,11 @@ class ServerConnection(AnsweringConnection):
     def _end_if_drained(self) -> None:
         if self._last_taken is not None and not self._calls and not self._ended:
             self._end(ConnectionClosed("all calls are over", clean=True))
+
+    def cut_off(self) -> None:
+        """End now, whatever is under way: the server stops."""
+        self._stopping = True
+        self._end(ConnectionClosed("the server stops", clean=True))
 
     def _drained(self) -> None:
         self._stopping = True

@@ -280,7 +280,7 @@ async def test_a_peer_that_gives_no_sign_of_life_is_left() -> None:
         assert connection.losses == [error]
 
 
-@pytest.mark.parametrize("sign", [encode_pong(1), PIECE, encode_credit(0, 1)])
+@pytest.mark.parametrize("sign", [PIECE, encode_credit(0, 1)])
 async def test_any_sign_of_life_will_do(sign: bytes) -> None:
     async with plain(keepalive=KEEPALIVE) as (connection, far, loop):
         connection.calls = True

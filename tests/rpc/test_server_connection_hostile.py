@@ -65,10 +65,6 @@ NONE, SIGN, SEAL = Protection
             [call(1, "open", metadata=encode_value([["signet-x", "v"]]))],
             "malformed metadata",
         ),
-        (
-            [call(1, "open", metadata=encode_value([["k", "v" * 17_000]]))],
-            "malformed metadata",
-        ),
     ],
 )
 async def test_a_client_that_breaks_the_rules_is_thrown_out(

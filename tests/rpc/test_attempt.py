@@ -1,0 +1,36 @@
+"""What calls learn whose connection did not come."""
+
+import pytest
+
+from signetrpc.rpc import RpcError, StatusCode
+from signetrpc.rpc._attempt import Attempt, connect_error
+from signetrpc.transport import (
+    AuthenticationFailed,
+    ConnectFailed,
+    FailureReason,
+    InsufficientProtection,
+    TransportError,
+)
+
+
+def test_an_attempt_begins_with_nothing() -> None:
+    attempt = Attempt()
+    assert not attempt.over.is_set()
+    assert attempt.connection is None and attempt.error is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (
+            AuthenticationFailed("who?", reason=FailureReason.REFUSED),
+            StatusCode.UNAUTHENTICATED,
+        ),
+        (InsufficientProtection("only SIGN"), StatusCode.FAILED_PRECONDITION),
+        (ConnectFailed("refused"), StatusCode.UNAVAILABLE),
+    ],
+)
+def test_each_cause_has_its_status(error: TransportError, status: StatusCode) -> None:
+    made = connect_error(error)
+    assert isinstance(made, RpcError)
+    assert made.status is status and made.message == str(error)
