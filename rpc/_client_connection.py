@@ -328,7 +328,7 @@ class ClientConnection(Exchange):
                 self._take(call_id)
             return
         try:
-            if call.beside is not None and isinstance(message, Reply):
+            if isinstance(message, Reply) and message.trailers is not None:
                 call.take_trailers(message)
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
@@ -346,6 +346,9 @@ class ClientConnection(Exchange):
                         call.outbox.grant(size)
                     return
                 case Headers():
+                    if call_id in self._assemblies:
+                        text = f"headers of {call_id} come too late"
+                        raise RemoteProtocolError(text)
                     call.take_headers(message)
                     return
                 case Item():

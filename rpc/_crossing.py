@@ -127,10 +127,6 @@ class Crossing:
                 _check_pairs(pairs, "headers")
                 return None
             case Status(code=code, trailers=trailers):
-                if self._replied is not None and not gives:
-                    raise RemoteProtocolError(
-                        f"a status after the reply to {message.id}"
-                    )
                 if code == StatusCode.OK and not gives:
                     raise RemoteProtocolError("status OK without a result")
                 if code == StatusCode.OK and self._more_comes:

@@ -75,8 +75,9 @@ class PendingCall:
         Raises:
             RemoteProtocolError: It is no metadata.
         """
+        trailers = checked_pairs(message.trailers, "trailers")
         if self.beside is not None:
-            self.beside.trailers = checked_pairs(message.trailers, "trailers")
+            self.beside.trailers = trailers
 
     def error_of(self, message: Status) -> RpcError:
         """Return the error that the call has ended with.

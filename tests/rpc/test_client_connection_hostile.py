@@ -210,6 +210,9 @@ async def test_a_long_call_that_cannot_be_sealed_is_unavailable(
 # Hostile servers.
 
 
+BAD_PAIRS = encode_value([["K", "v"]])
+
+
 @pytest.mark.parametrize(
     ("messages", "says"),
     [
@@ -238,6 +241,15 @@ async def test_a_long_call_that_cannot_be_sealed_is_unavailable(
             [encode_value([6, 1, 5, "", [["K", "v"]]])],
             "malformed trailers",
         ),
+        ([encode_reply(1, BAD_PAIRS, b"a")], "malformed trailers"),
+        ([encode_value([9, 1, [["K", "v"]]])], "malformed headers"),
+        ([encode_value([9, 1, None])] * 2, "second headers of call 1"),
+        (
+            [encode_reply(1, NIL, b"a", True), encode_value([9, 1, None])],
+            "headers of 1 come too late",
+        ),
+        ([encode_value([3, 1, False, b""])], "an item for call 1, of none"),
+        ([encode_value([6, 1, 0, "", None, None])], "status OK without a result"),
         (
             [encode_value([6, 1, 5, "", [["k", 1]]])],
             "malformed trailers",

@@ -110,8 +110,8 @@ FORGED: dict[str, tuple[list[bytes], str]] = {
         "a part of nothing of call 3",
     ),
     "status after reply": (
-        [LONG_HEAD, encode_status(RELAYED, 5, "")],
-        "a status after the reply to 2",
+        [LONG_HEAD, encode_status(RELAYED, 0, "")],
+        "status OK without a result",
     ),
     "status ok": ([encode_status(RELAYED, 0, "")], "status OK without a result"),
     "status unknown": ([_status(17)], "malformed call message"),
