@@ -23,6 +23,10 @@ class Retiring(Protocol):
         """Let the client go elsewhere; see `ServerConnection.retire`."""
         ...
 
+    def cut_off(self) -> None:
+        """End now; see `ServerConnection.cut_off`."""
+        ...
+
 
 class LinkSource(Protocol):
     """Where connections come from, their handshakes over; a `Listener` is one."""
@@ -64,3 +68,8 @@ class Run:
         self._listener.close()
         for connection in list(self.connections):
             connection.retire(grace)
+
+    def stop(self) -> None:
+        """End the connections that are left: the server stops."""
+        for connection in list(self.connections):
+            connection.cut_off()

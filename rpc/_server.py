@@ -287,6 +287,7 @@ class Server:
             try:
                 await listener.serve_links(loop, handle)
             finally:
+                run.stop()  # so that handlers learn why they are cancelled
                 self._runs.discard(run)
                 run.over.set()
 

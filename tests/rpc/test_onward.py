@@ -291,3 +291,27 @@ def test_the_bound_is_the_lower_of_both() -> None:
             assert (time_bound(5.0), time_bound(None)) == bounds
         finally:
             CURRENT.reset(token)
+
+
+async def test_a_server_that_is_cancelled_says_so_to_its_handlers(
+    tmp_path: Path,
+) -> None:
+    last = Last()
+    server = Server([last], accept=[account_file(tmp_path)])
+    ends: list[RpcError] = []
+
+    async def call(address: str) -> None:
+        async with connect(address, credentials=ALICE) as channel:
+            with pytest.raises(RpcError) as caught:
+                await channel.unary(WAIT, NOTHING)
+            ends.append(caught.value)
+
+    async with anyio.create_task_group() as outer:
+        async with anyio.create_task_group() as serving:
+            address = str(await serving.start(server.serve, "tcp://127.0.0.1:0"))
+            outer.start_soon(call, address)
+            await last.begun.wait()
+            serving.cancel_scope.cancel()
+        assert last.over.is_set()
+    assert last.calls[0].cancelled_because is CancellationCause.SERVER_STOPPING
+    assert [error.status for error in ends] == [StatusCode.UNAVAILABLE]

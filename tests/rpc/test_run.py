@@ -33,9 +33,13 @@ class Caller:
 
     def __init__(self) -> None:
         self.graces: list[float] = []
+        self.ended = False
 
     def retire(self, grace: float) -> None:
         self.graces.append(grace)
+
+    def cut_off(self) -> None:
+        self.ended = True
 
 
 @pytest.mark.anyio
@@ -52,3 +56,13 @@ async def test_draining_sends_away_who_is_there_and_who_still_comes() -> None:
     assert [source.closed] == [1]
     assert here.graces == late.graces == [7.0] and gone.graces == []
     assert run.connections == {here, late} and not run.over.is_set()
+
+
+def test_stopping_ends_who_is_still_there() -> None:
+    run = Run(Source())
+    here, gone = Caller(), Caller()
+    run.enter(here)
+    run.enter(gone)
+    run.connections.discard(gone)
+    run.stop()
+    assert here.ended and not gone.ended

@@ -233,7 +233,8 @@ async def test_streams_in_threads_wait_for_a_thread_and_can_be_cancelled() -> No
         await settle()
         mill.thread_go.set()
         heard = await answers(far, 4)
-        assert [each.id for each in heard if isinstance(each, Status)] == [1, 3]
+        # Which of the first and the third gets the thread first is chance on trio.
+        assert {each.id for each in heard if isinstance(each, Status)} == {1, 3}
         assert mill.seen == ["begun"]
 
 
