@@ -303,6 +303,51 @@ def test_what_cannot_be_sent_costs_no_credit(
     assert held.outlet.counted == STREAM_WINDOW
 
 
+# At once or not at all.
+
+
+def test_what_waits_for_nothing_is_sent_at_once() -> None:
+    held = Held()
+    assert held.outbox.send_now(b"abc")
+    assert held.outbox.send_now(b"", SEAL)
+    assert held.outlet.sent == [
+        (Item(7, False, b"abc"), SIGN, 3 + ITEM_OVERHEAD),
+        (Item(7, False, b""), SEAL, ITEM_OVERHEAD),
+    ]
+
+
+@pytest.mark.parametrize("why", ["long", "credit", "room", "ended", "busy", "turn"])
+def test_what_has_to_wait_is_not_sent_at_once(why: str) -> None:
+    held = Held()
+    match why:
+        case "credit":
+            held.fill()
+        case "room":
+            held.outlet.room = 0
+        case "ended":
+            held.outbox.close(lambda: GONE)
+        case "busy":
+            held.outlet.room = 0
+            held.sending(5)
+            held.outlet.room = PLENTY
+        case "turn":
+            while held.outbox.send_now(b""):
+                pass
+            assert len(held.outlet.sent) == 64
+        case _:
+            pass
+    before = len(held.outlet.sent)
+    assert not held.outbox.send_now(bytes(PART_BYTES + 1) if why == "long" else b"x")
+    assert len(held.outlet.sent) == before
+
+
+def test_what_cannot_be_sent_at_once_is_refused_at_once() -> None:
+    held = Held()
+    held.outlet.refusal = FrameTooLarge("message", size=2000, limit=1024)
+    with pytest.raises(RpcError, match="limit 1024"):
+        held.outbox.send_now(b"x")
+
+
 # Ends.
 
 
