@@ -97,6 +97,8 @@ class TrioLoop:
         self._timer_ids = count()
         self._cancelled_timers = 0
         self._timer_scope: trio.CancelScope | None = None
+        self._scopes: set[trio.CancelScope] = set()
+        self._leaving = False
         # The clock's own: handlers ask for the time in threads too.
         self.time = trio.lowlevel.current_clock().current_time
         self.waiter = TrioWaiter
@@ -132,13 +134,27 @@ class TrioLoop:
     ) -> _TrioTask:
         """Run a coroutine as a task."""
         assert self._nursery is not None
-        scope = trio.CancelScope()
+        # As under asyncio, what cancels the loop's owner reaches its tasks only when
+        # the owner leaves the loop's block: until then it can see to them.
+        scope = trio.CancelScope(shield=True)
+        if self._leaving:
+            scope.cancel()
+        self._scopes.add(scope)
         start = self._nursery.start_soon
         if context is None:
-            start(_run_in, scope, coroutine)
+            start(self._run_in, scope, coroutine)
         else:  # trio gives a task a copy of the context it is spawned in
-            context.run(start, _run_in, scope, coroutine)
+            context.run(start, self._run_in, scope, coroutine)
         return _TrioTask(scope)
+
+    async def _run_in(
+        self, scope: trio.CancelScope, coroutine: Coroutine[Any, Any, None]
+    ) -> None:
+        try:
+            with scope:
+                await coroutine
+        finally:
+            self._scopes.discard(scope)
 
     async def _serve_soon(self) -> None:
         def abort(raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
@@ -174,8 +190,8 @@ class TrioLoop:
 
     async def __aenter__(self) -> "TrioLoop":
         self._nursery = await self._manager.__aenter__()
-        self._nursery.start_soon(self._serve_soon)
-        self._nursery.start_soon(self._serve_timers)
+        self.spawn(self._serve_soon())
+        self.spawn(self._serve_timers())
         return self
 
     async def __aexit__(
@@ -185,7 +201,10 @@ class TrioLoop:
         traceback: TracebackType | None,
     ) -> bool | None:
         assert self._nursery is not None
+        self._leaving = True
         self._nursery.cancel_scope.cancel()
+        for scope in list(self._scopes):
+            scope.cancel()
         try:
             return await self._manager.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
@@ -202,10 +221,3 @@ class TrioLoop:
         if failure is error:
             return False
         raise failure
-
-
-async def _run_in(
-    scope: trio.CancelScope, coroutine: Coroutine[Any, Any, None]
-) -> None:
-    with scope:
-        await coroutine

@@ -329,3 +329,27 @@ async def test_two_errors_of_tasks_leave_the_owner_as_it_was(
 async def test_asyncio_loop_is_its_own_context_manager() -> None:
     async with AsyncioLoop() as loop:
         assert isinstance(loop.waiter(), asyncio.Future)
+
+
+@pytest.mark.anyio
+async def test_what_cancels_the_owner_reaches_tasks_when_the_block_ends() -> None:
+    seen: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            seen.append("task")
+
+    with anyio.CancelScope() as scope:
+        async with open_loop() as loop:
+            try:
+                loop.spawn(wait())
+                await settle()
+                scope.cancel()
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await settle()
+                seen.append("owner")
+    assert seen == ["owner", "task"]
