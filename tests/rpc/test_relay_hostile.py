@@ -25,6 +25,7 @@ from signetrpc.rpc._messages import (
     encode_reply,
     encode_status,
 )
+from signetrpc.transport._frames import HEADER, FrameType
 from tests.support.desk import NIL, call, reply, status
 from tests.support.links import Relaying, relaying
 from tests.support.turns import settle
@@ -195,8 +196,13 @@ async def test_it_is_killed_and_its_calls_fail(
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xff" * 64, b"GET / HTTP/1.1\r\n\r\n", bytes(64)],
-    ids=["ones", "text", "zeros"],
+    [
+        b"\xff" * 64,
+        b"GET / HTTP/1.1\r\n\r\n",
+        bytes(64),
+        HEADER.pack(FrameType.RECORD, 2, 0, 0x7FFFFFFF),
+    ],
+    ids=["ones", "text", "zeros", "endless"],
 )
 async def test_bytes_that_are_no_frames(data: bytes) -> None:
     async with relaying(Source()) as held:

@@ -1,14 +1,14 @@
 """Links to workers, and workers that are gone."""
 
-import socket
-
 import anyio
 import pytest
 
 from signetrpc.rpc import StatusCode
+from signetrpc.rpc._worker_handle import Worker
 from signetrpc.rpc._worker_messages import Running
 from tests.support.turns import settle
 from tests.support.workshop import (
+    Workshop,
     hurry,
     refused,
     workshop,
@@ -23,7 +23,17 @@ NOT_STARTED = "the process to run the call could not be started"
 # Links.
 
 
-async def test_a_worker_that_ends_while_a_link_is_made(
+async def no_link(shop: Workshop, number: int) -> None:
+    """Start as that worker, and end when a link is made."""
+    await shop.until(lambda: len(shop.played) >= number)
+    played = shop.played[number - 1]
+    played.say(Running())
+    sock = await played.link()
+    assert sock is not None
+    sock.close()
+
+
+async def test_a_worker_that_ends_while_a_link_is_made_has_one_successor(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with workshop(monkeypatch) as shop:
@@ -35,12 +45,27 @@ async def test_a_worker_that_ends_while_a_link_is_made(
                 assert (error.status, error.message) == (StatusCode.UNAVAILABLE, GONE)
 
             group.start_soon(ask)
-            await shop.until(lambda: bool(shop.played))
-            shop.played[0].say(Running())
-            sock = await shop.played[0].link()
-            assert sock is not None
-            sock.close()
+            await no_link(shop, 1)
+            await no_link(shop, 2)
+        assert len(shop.played) == 2
         assert "worker 1 of a takes no connection: " in caplog.text
+        assert shop.template.killed == [1, 2]
+
+
+async def test_the_successor_serves_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with workshop(monkeypatch) as shop:
+        shop.template.plays = False
+        found: list[Worker] = []
+        async with anyio.create_task_group() as group:
+
+            async def ask() -> None:
+                found.append(await shop.open("a"))
+
+            group.start_soon(ask)
+            await shop.until(lambda: bool(shop.played))
+            shop.template.plays = True
+            await no_link(shop, 1)
+        assert str(found[0]) == "worker 2 of a"
         assert shop.template.killed == [1]
 
 
@@ -49,21 +74,18 @@ async def test_a_worker_that_takes_no_link_is_given_up(
 ) -> None:
     async with workshop(monkeypatch) as shop:
         shop.template.plays = False
-        socks: list[socket.socket | None] = []
         async with anyio.create_task_group() as group:
-
-            async def ask() -> None:
-                assert (await refused(shop, "a")).message == GONE
-
-            group.start_soon(ask)
+            group.start_soon(shop.open, "a")
             await shop.until(lambda: bool(shop.played))
             hurry(shop)
+            shop.template.plays = True
             shop.played[0].say(Running())
-            socks.append(await shop.played[0].link())
+            socks = [await shop.played[0].link()]
+            await shop.until(lambda: bool(shop.template.killed))
+            for sock in socks:
+                assert sock is not None
+                sock.close()
         assert shop.template.killed == [1]
-        for sock in socks:
-            assert sock is not None
-            sock.close()
 
 
 async def test_a_worker_whose_control_is_closed_takes_no_link(
@@ -72,8 +94,8 @@ async def test_a_worker_whose_control_is_closed_takes_no_link(
     async with workshop(monkeypatch) as shop:
         worker = await shop.open("a")
         worker.control = None
-        assert (await refused(shop, "a")).message == GONE
         assert await shop.open("a") is not worker
+        assert shop.template.killed == [1]
 
 
 async def test_a_link_that_is_being_made_keeps_its_worker(
