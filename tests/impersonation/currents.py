@@ -109,3 +109,8 @@ class Currents:
         """Return once `endless` has."""
         await self._event(key).wait()
         return os.getuid()
+
+    @method
+    async def process(self) -> int:
+        """Return the id of the process that handles the caller's items."""
+        return os.getpid()

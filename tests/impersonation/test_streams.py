@@ -1,6 +1,8 @@
 """Streams through a process of the caller's: each item is handled as the caller."""
 
+import os
 import secrets
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,3 +125,44 @@ async def test_a_stream_that_is_given_up_ends_its_handler(
             for _ in range(20):
                 assert await anext(drops) == drop_of(ALICE, key)
         assert await call(channel, Currents, "ended", key=key) == ALICE.uid
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_items_longer_than_any_window(
+    server: ServerProcess, anyio_backend: str, style: str
+) -> None:
+    method = _METHODS[f"echo{style}"]
+    items = [letter * (3 * 1024 * 1024 // 2) for letter in "abc"]
+    async with (
+        calling_as(BOB, server.address) as channel,
+        channel.bidirectional(method, method.arguments(), items) as stream,
+    ):
+        assert [drop async for drop in stream] == [drop_of(BOB, item) for item in items]
+
+
+async def test_a_stream_ends_with_its_process_and_no_other_does(
+    server: ServerProcess, anyio_backend: str
+) -> None:
+    endless, echo = _METHODS["endless"], _METHODS["echo"]
+    key = secrets.token_hex(8)
+    async with (
+        calling_as(ALICE, server.address) as alice,
+        calling_as(BOB, server.address) as bob,
+        alice.server_stream(endless, endless.arguments(key=key)) as drops,
+        bob.bidirectional(echo, echo.arguments()) as stream,
+    ):
+        await stream.send("before")
+        assert await anext(stream) == drop_of(BOB, "before")
+        assert await anext(drops) == drop_of(ALICE, key)
+        os.kill(await call(alice, Currents, "process"), signal.SIGKILL)
+        # What came before is whole.
+        with pytest.raises(RpcError) as caught:
+            async for drop in drops:
+                assert drop == drop_of(ALICE, key)
+        assert caught.value.status is StatusCode.UNAVAILABLE
+        await stream.send("after")
+        assert await anext(stream) == drop_of(BOB, "after")
+        # And the next call has another process.
+        assert await lines_of(alice, "", str(ALICE.secret)) == [
+            drop_of(ALICE, f"of {ALICE.name}")
+        ]
