@@ -249,9 +249,11 @@ def no_more(now: Held, before: Held) -> None:
 
     Threads wait in a pool for the next handler, and memory is never given back whole.
     """
-    assert now.tasks <= before.tasks and now.descriptors <= before.descriptors
-    assert now.threads <= before.threads + _POOL
-    assert now.resident_bytes - before.resident_bytes < _GROWTH
+    both = f"{now}, before {before}"
+    assert now.tasks <= before.tasks, both
+    assert now.descriptors <= before.descriptors, both
+    assert now.threads <= before.threads + _POOL, both
+    assert now.resident_bytes - before.resident_bytes < _GROWTH, both
 
 
 class Journal:

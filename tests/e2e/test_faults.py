@@ -11,15 +11,11 @@ import anyio
 import pytest
 
 from signetrpc.rpc import (
-    Channel,
     ClientCredentials,
-    KeepalivePolicy,
     Protection,
     RpcError,
-    SecurityPolicy,
     StatusCode,
     TicketCache,
-    connect,
 )
 from signetrpc.rpc._messages import (
     Item,
@@ -36,34 +32,13 @@ from tests.e2e.conftest import ServerOf
 from tests.e2e.faults import Fault, afflict
 from tests.e2e.ledger import Journal, Ledger, held, held_by, no_more
 from tests.e2e.processes import PATIENCE, ServerProcess, connected
-from tests.e2e.proxies import at_once, proxied, whole
+from tests.e2e.proxies import proxied
+from tests.e2e.trouble import AT_ONCE, trouble
 from tests.support.kdc import Kdc
 from tests.support.kinds import of
 from tests.support.negotiation import ALICE
 
 pytestmark = pytest.mark.anyio
-
-CALLS: Final = 60
-AT_ONCE: Final = 16
-
-# Who says nothing for a second is gone.
-SHORT: Final = KeepalivePolicy(idle_seconds=0.5, timeout_seconds=0.5)
-HARMLESS: Final = {Fault.DELAYS, Fault.SPLITS}
-ENDS: Final = {
-    StatusCode.OK,
-    StatusCode.UNAVAILABLE,
-    StatusCode.DEADLINE_EXCEEDED,
-}
-# What changes in a handshake, neither end can prove or offer any more.
-NO_SESSION: Final = {StatusCode.UNAUTHENTICATED, StatusCode.FAILED_PRECONDITION}
-EXPECTED: Final = {
-    Fault.DELAYS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
-    Fault.SPLITS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
-    Fault.CUTS: ENDS,
-    Fault.STALLS: ENDS,
-    Fault.CORRUPTS: ENDS | NO_SESSION,
-    Fault.REPEATS: ENDS | NO_SESSION,
-}
 
 
 @asynccontextmanager
@@ -79,26 +54,6 @@ async def nothing_left(address: str, journal: Journal) -> AsyncGenerator[None]:
     journal.check()
 
 
-async def call_until(
-    channel: Channel, journal: Journal, wanted: int
-) -> Counter[StatusCode]:
-    """Make calls, many at once, until so many have ended well."""
-    ends: Counter[StatusCode] = Counter()
-
-    async def caller() -> None:
-        while ends[StatusCode.OK] < wanted:
-            status = await journal.make(channel)
-            ends[status] += 1
-            if status is not StatusCode.OK:
-                # Right after a failed attempt the server is left alone.
-                await anyio.sleep(0.02)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(AT_ONCE):
-            group.start_soon(caller)
-    return ends
-
-
 @pytest.mark.parametrize("fault", [*Fault])
 async def test_calls_of_all_kinds(
     server: ServerProcess, tmp_path: Path, fault: Fault
@@ -106,30 +61,7 @@ async def test_calls_of_all_kinds(
     journal = Journal(tmp_path / "journal", random.Random(7420))
     with anyio.fail_after(2 * PATIENCE):
         async with nothing_left(server.address, journal):
-            await trouble(server.address, journal, fault)
-
-
-async def trouble(address: str, journal: Journal, fault: Fault) -> None:
-    async with (
-        proxied(address) as proxy,
-        connect(
-            proxy.address,
-            credentials=ALICE,
-            policy=SecurityPolicy(handshake_seconds=2.0),
-            default_timeout=5.0,
-            keepalive=KeepalivePolicy() if fault in HARMLESS else SHORT,
-        ) as channel,
-    ):
-        faults = afflict(proxy, fault, 7420)
-        ends = await call_until(channel, journal, CALLS)
-        assert {*ends} <= EXPECTED[fault]
-        assert sum(each.struck for each in faults) > 0
-        if fault in HARMLESS:
-            assert proxy.connections == 1
-        for path in (proxy.to_server, proxy.to_client):
-            path.change, path.pause = whole, at_once
-        # It finds its way back by itself.
-        await call_until(channel, journal, 1)
+            await trouble(server.address, ALICE, journal, fault)
 
 
 class FlipOnce:

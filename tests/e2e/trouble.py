@@ -1,0 +1,88 @@
+"""Calls of all kinds with trouble on their way, and how they may end."""
+
+from collections import Counter
+from typing import Final
+
+import anyio
+
+from signetrpc.rpc import (
+    Channel,
+    KeepalivePolicy,
+    Password,
+    SecurityPolicy,
+    StatusCode,
+    connect,
+)
+from tests.e2e.faults import Fault, afflict
+from tests.e2e.ledger import Journal
+from tests.e2e.proxies import at_once, proxied, whole
+
+__all__ = ["AT_ONCE", "trouble"]
+
+CALLS: Final = 60
+AT_ONCE: Final = 16
+
+# Who says nothing for a second is gone.
+SHORT: Final = KeepalivePolicy(idle_seconds=0.5, timeout_seconds=0.5)
+HARMLESS: Final = {Fault.DELAYS, Fault.SPLITS}
+ENDS: Final = {
+    StatusCode.OK,
+    StatusCode.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED,
+}
+# What changes in a handshake, neither end can prove or offer any more.
+NO_SESSION: Final = {StatusCode.UNAUTHENTICATED, StatusCode.FAILED_PRECONDITION}
+EXPECTED: Final = {
+    Fault.DELAYS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
+    Fault.SPLITS: {StatusCode.OK, StatusCode.DEADLINE_EXCEEDED},
+    Fault.CUTS: ENDS,
+    Fault.STALLS: ENDS,
+    Fault.CORRUPTS: ENDS | NO_SESSION,
+    Fault.REPEATS: ENDS | NO_SESSION,
+}
+
+
+async def call_until(
+    channel: Channel, journal: Journal, wanted: int
+) -> Counter[StatusCode]:
+    """Make calls, many at once, until so many have ended well."""
+    ends: Counter[StatusCode] = Counter()
+
+    async def caller() -> None:
+        while ends[StatusCode.OK] < wanted:
+            status = await journal.make(channel)
+            ends[status] += 1
+            if status is not StatusCode.OK:
+                # Right after a failed attempt the server is left alone.
+                await anyio.sleep(0.02)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(AT_ONCE):
+            group.start_soon(caller)
+    return ends
+
+
+async def trouble(
+    address: str, credentials: Password, journal: Journal, fault: Fault
+) -> None:
+    """Make calls through a proxy that does something to them, and then nothing more."""
+    async with (
+        proxied(address) as proxy,
+        connect(
+            proxy.address,
+            credentials=credentials,
+            policy=SecurityPolicy(handshake_seconds=2.0),
+            default_timeout=5.0,
+            keepalive=KeepalivePolicy() if fault in HARMLESS else SHORT,
+        ) as channel,
+    ):
+        faults = afflict(proxy, fault, 7420)
+        ends = await call_until(channel, journal, CALLS)
+        assert {*ends} <= EXPECTED[fault]
+        assert sum(each.struck for each in faults) > 0
+        if fault in HARMLESS:
+            assert proxy.connections == 1
+        for path in (proxy.to_server, proxy.to_client):
+            path.change, path.pause = whole, at_once
+        # It finds its way back by itself.
+        await call_until(channel, journal, 1)
