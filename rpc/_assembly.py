@@ -98,6 +98,16 @@ class Assemblies:
     def __contains__(self, call_id: int) -> bool:
         return call_id in self._bodies
 
+    def checked(self, body: bytes) -> bytes:
+        """Return a body that came whole.
+
+        Raises:
+            RpcError: RESOURCE_EXHAUSTED; it is too long.
+        """
+        if len(body) > self._limit:
+            check_size(len(body), self._limit, self._what)
+        return body
+
     def add(self, call_id: int, piece: bytes | memoryview) -> None:
         """Add a piece that is not the last.
 

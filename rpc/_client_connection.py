@@ -304,8 +304,8 @@ class ClientConnection(Exchange):
                 pass
             case GoAway(last_id=last_id, reason=reason):
                 if reason:
-                    self.sent_away, peer = reason, self.established.peer
-                    _log.warning("%s sends this client away: %r", peer, reason)
+                    self.sent_away = reason
+                    _log.warning("the server sends this client away: %r", reason)
                 for call_id in [each for each in self._calls if each > last_id]:
                     self._take(call_id).end(NotCarriedOut())
                 self.retire()
@@ -332,7 +332,7 @@ class ClientConnection(Exchange):
                 call.take_trailers(message)
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
-                    outcome = call.decode(body)
+                    outcome = call.decode(self._assemblies.checked(body))
                 case Reply(more=more) | Part(more=more):
                     piece = self._piece_of(call, message)
                     if more:

@@ -76,6 +76,7 @@ class Inbox:
         size = len(body) + ITEM_OVERHEAD if counted else 0
         if counted:
             self._window.arrived(size)
+        check_size(len(body), self._limit, self._what)
         if more:
             self._gathered = bytearray(body)
             self._pay_early(size)
@@ -84,14 +85,15 @@ class Inbox:
             self._wake()
 
     def put(self, body: bytes) -> bool:
-        """Take an ITEM whole; False, and nothing done, if it comes at a wrong moment.
+        """Take an ITEM whole; False, and nothing done, if it is not to be taken.
 
         Raises:
             RemoteProtocolError: There was no credit for it.
         """
-        if self._gathered is not None or self._end is not None:
+        size = len(body)
+        if self._gathered is not None or self._end is not None or size > self._limit:
             return False
-        size = len(body) + ITEM_OVERHEAD
+        size += ITEM_OVERHEAD
         self._window.arrived(size)
         self._items.append((body, size))
         if self._waiter is not None:

@@ -301,7 +301,8 @@ class ServerConnection(AnsweringConnection):
 
     def _decode_and_run(self, call: RunningCall, body: bytes) -> None:
         try:
-            arguments = call.endpoint.handler.method.decode_arguments(body)
+            whole = self._assemblies.checked(body)
+            arguments = call.endpoint.handler.method.decode_arguments(whole)
         except Exception as error:
             self.fail(call, self.unexpected(call, error))
         else:

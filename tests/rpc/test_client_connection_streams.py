@@ -345,3 +345,14 @@ async def test_the_end_of_sending_goes_after_all_that_was_sent() -> None:
             (SEAL, [Item(1, False, b"a")]),
             (SIGN, [End(1)]),
         ]
+
+
+async def test_a_reply_over_a_small_limit_ends_its_call_alone() -> None:
+    async with calls(max_body_bytes=100) as table:
+        await table.start("a", "b")
+        table.far.say(encode_reply(1, NIL, bytes(101)), encode_reply(2, NIL, b"on"))
+        await settle()
+        error = table.caller.error("a")
+        assert error.status is StatusCode.RESOURCE_EXHAUSTED
+        assert error.message == "reply of 101 bytes, limit 100"
+        assert table.caller.ended["b"] == b"on"

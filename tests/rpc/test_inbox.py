@@ -135,6 +135,39 @@ def test_a_message_over_the_limit_is_refused_before_it_is_whole() -> None:
     assert caught.value.message == "item of 65547 bytes, limit 65546"
 
 
+@pytest.mark.parametrize("more", [True, False])
+def test_a_message_over_the_limit_is_refused_at_once(more: bool) -> None:
+    held = Held(limit=10)
+    assert not held.inbox.put(bytes(11))
+    with pytest.raises(RpcError, match="item of 11 bytes, limit 10"):
+        held.add(11, more=more)
+    assert held.inbox.put(bytes(10))
+
+
+def test_what_is_put_is_taken_like_any_other() -> None:
+    held = Held()
+    assert held.inbox.put(b"a")
+    held.inbox.add(b"b", False)
+    assert held.inbox.put(b"c")
+    assert [held.inbox.pop() for _ in range(3)] == [b"a", b"b", b"c"]
+    held.add(1, more=True)
+    assert not held.inbox.put(b"d")
+    held.parts(1)
+    held.inbox.finish()
+    assert not held.inbox.put(b"d")
+
+
+def test_what_is_put_needs_credit_and_makes_room() -> None:
+    held = Held()
+    for _ in range(4):
+        assert held.inbox.put(bytes(PART_BYTES - ITEM_OVERHEAD))
+    with pytest.raises(RemoteProtocolError, match="without credit"):
+        held.inbox.put(b"")
+    for _ in range(2):
+        held.inbox.pop()
+    assert held.given == [HALF]
+
+
 def test_a_message_of_the_limit_is_not() -> None:
     held = Held(limit=PART_BYTES + 10)
     held.add(PART_BYTES, more=True)

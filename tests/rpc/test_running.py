@@ -226,8 +226,9 @@ async def test_a_stream_that_has_ended_stays_so() -> None:
 async def test_streams_in_threads_wait_for_a_thread_and_can_be_cancelled() -> None:
     mill = Mill()
     async with server_end(mill, max_threads=1) as (_, far, _):
-        far.say(call(1, "block"), call(2, "block"), call(3, "listed", number=1))
+        far.say(call(1, "block"))
         await until(lambda: mill.seen == ["begun"])
+        far.say(call(2, "block"), call(3, "listed", number=1))
         await settle()
         far.say(encode_cancel(2))
         await settle()

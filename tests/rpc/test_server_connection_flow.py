@@ -236,3 +236,23 @@ async def test_a_full_pipe_stops_streams() -> None:
         far.pipe.make_room()
         await settle()
         assert len(bodies(far.heard())) == served.given - 1
+
+
+@pytest.mark.parametrize("name", ["small", "late"])
+async def test_arguments_over_a_small_limit(name: str) -> None:
+    async with river(max_body_bytes=100) as (_, connection, far, _):
+        far.say(begin(1, name, body=bytes(101)))
+        (message,) = far.heard()
+        text = "arguments of 101 bytes, limit 100"
+        assert status(message) == (1, StatusCode.RESOURCE_EXHAUSTED, text)
+        assert connection.ended is None
+
+
+@pytest.mark.parametrize("more", [True, False])
+async def test_an_item_over_a_small_limit(more: bool) -> None:
+    async with river(max_body_bytes=100) as (_, connection, far, _):
+        far.say(begin(1, "late"), encode_item(1, bytes(101), more))
+        (message,) = far.heard()
+        text = "item of 101 bytes, limit 100"
+        assert status(message) == (1, StatusCode.RESOURCE_EXHAUSTED, text)
+        assert connection.ended is None
