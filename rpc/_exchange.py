@@ -232,6 +232,10 @@ class Exchange(Connection):
                 self._flush_soon()
             case Pong(number=number):
                 self._keepalive.answered(number)
+                if self._beating is not None:
+                    # It was to come up when there is no answer, which may be late.
+                    self._beating.cancel()
+                    self._next_beat()
                 self._ponged()
             case _:
                 raise RemoteProtocolError(
