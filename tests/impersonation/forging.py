@@ -5,7 +5,7 @@ import select
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -25,7 +25,7 @@ _NO_TRAILERS: Final = encode_value(None)
 
 
 @contextmanager
-def _sockets(kind: socket.SocketKind) -> Iterator[list[socket.socket]]:
+def _sockets(kind: socket.SocketKind) -> Generator[list[socket.socket]]:
     """Give those of a kind whose other end is the service's."""
     descriptors = [each for each in range(3, 1024) if _is_socket(each)]
     found = [socket.socket(fileno=os.dup(each)) for each in descriptors]

@@ -5,10 +5,17 @@ Each object is one caller's own, in the caller's process.
 
 import logging
 import os
+from pathlib import Path
 
 import anyio
 
-from signetrpc.rpc import Impersonation, Protection, method, service
+from signetrpc.rpc import (
+    Impersonation,
+    Protection,
+    current_caller,
+    method,
+    service,
+)
 from tests.impersonation.climbing import CLIMBS
 from tests.impersonation.floods import FLOODS
 from tests.impersonation.forging import FORGERIES, forge
@@ -57,6 +64,20 @@ class Hostile:
     async def worker(self) -> int:
         """Return the process's id."""
         return os.getpid()
+
+    @method
+    async def user(self) -> str:
+        """Return whom the process is for."""
+        user = current_caller().impersonated_as
+        assert user is not None
+        return f"{user.name} {user.uid} {os.environ['HOME']} {os.getgroups()}"
+
+    @method
+    async def cache(self) -> str:
+        """Return where the caller's credential is."""
+        path = os.environ["KRB5CCNAME"].removeprefix("FILE:")
+        assert Path(path).read_bytes()
+        return path
 
     @method
     async def parent(self) -> int:
