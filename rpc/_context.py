@@ -108,7 +108,7 @@ class CallContext:
         self.started = started
         self.headed = False
         self.cancelled_because: CancellationCause | None = None
-        self._callbacks: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] | None = None  # mostly none
         self._time = time
         self._sender = sender
         self._id = call_id
@@ -146,13 +146,16 @@ class CallContext:
         Returns:
             What takes that back.
         """
-        self._callbacks.append(callback)
+        callbacks = self._callbacks
+        if callbacks is None:
+            callbacks = self._callbacks = []
+        callbacks.append(callback)
         if self.cancelled_because is not None:
             callback()
 
         def take_back() -> None:
-            with suppress(ValueError):  # called, and so forgotten
-                self._callbacks.remove(callback)
+            with suppress(ValueError):
+                callbacks.remove(callback)
 
         return take_back
 
@@ -162,8 +165,7 @@ class CallContext:
         The server does this before it cancels the handler.
         """
         self.cancelled_because = cause
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        for callback in list(self._callbacks or ()):
             try:
                 callback()
             except Exception:

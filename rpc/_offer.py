@@ -27,7 +27,9 @@ class Offer:
 
     services: Sequence[object]
     interceptors: Sequence[Interceptor] = ()
-    errors: Mapping[type[Exception], Any] = field(default_factory=dict)
+    errors: Mapping[type[Exception], Any] = field(
+        default_factory=dict[type[Exception], Any]
+    )
 
     def packed(self) -> bytes:
         """Return it pickled, by the names of what is in it.

@@ -2,7 +2,12 @@
 
 import pytest
 
-from signetrpc.rpc import CallContext, current_call, current_caller
+from signetrpc.rpc import (
+    CallContext,
+    CancellationCause,
+    current_call,
+    current_caller,
+)
 from signetrpc.rpc._context import CURRENT
 from signetrpc.transport import Identity, Mechanism, Protection
 
@@ -56,3 +61,33 @@ def test_trailers_replace_those_before_and_follow_the_rules() -> None:
 def test_a_call_has_no_other_attributes() -> None:
     with pytest.raises(AttributeError):
         context(None).user = "mallory"  # type: ignore[attr-defined]  # pyright: ignore
+
+
+def test_who_wants_to_know_of_the_end_is_told_unless_that_is_taken_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    call = context(None)
+    told: list[str] = []
+
+    def fail() -> None:
+        raise KeyError("broken")
+
+    call.on_cancelled(lambda: told.append("first"))
+    call.on_cancelled(lambda: told.append("never"))()
+    call.on_cancelled(fail)
+    last = call.on_cancelled(lambda: told.append("last"))
+    assert told == [] and not call.cancelled
+    call.note_cancelled(CancellationCause.DEADLINE)
+    assert told == ["first", "last"]
+    assert call.cancelled and call.cancelled_because is CancellationCause.DEADLINE
+    assert "what bank.Accounts/balance does when it is cancelled" in caplog.text
+    last()
+    last()
+
+
+def test_who_comes_too_late_is_told_at_once() -> None:
+    call = context(None)
+    call.note_cancelled(CancellationCause.CALLER)
+    told: list[str] = []
+    call.on_cancelled(lambda: told.append("late"))
+    assert told == ["late"]
