@@ -1,22 +1,93 @@
-"""A call of one reply in the client's table: what it takes, and how it ends once."""
+"""A unary call in the client's table: its outcome, and what comes beside it."""
 
-import anyio
 import pytest
 
-from signetrpc.rpc import CallInfo, DeclaredError, RpcError, StatusCode, declared_error
+from signetrpc.rpc import (
+    DeclaredError,
+    Protection,
+    RpcError,
+    StatusCode,
+    declared_error,
+)
+from signetrpc.rpc._call_info import CallInfo
 from signetrpc.rpc._codec import encode_value
-from signetrpc.rpc._declared_errors import NO_ERRORS, ErrorClasses, error_classes
+from signetrpc.rpc._declared_errors import error_classes
 from signetrpc.rpc._messages import Headers, Reply, Status
-from signetrpc.rpc._outbox import Outbox
 from signetrpc.rpc._pending_call import PendingCall
-from signetrpc.transport import Protection, RemoteProtocolError
-from signetrpc.transport._loops import Loop, open_loop
-from tests.support.calls import client_end
-from tests.support.turns import settle
+from signetrpc.transport import RemoteProtocolError
+from tests.support.outlet import Held
+from tests.support.stepping import StepWaiter, finished
 
-pytestmark = pytest.mark.anyio
+GONE = RpcError(StatusCode.NOT_FOUND, "gone")
+PAIRS = [("k", "v")]
+BAD = [("Upper", "v")]
 
-BAD = [("UPPER", "case")]
+
+def pending(beside: CallInfo | None = None) -> tuple[PendingCall, StepWaiter]:
+    waiter = StepWaiter()
+    call = PendingCall(Protection.SIGN, bytes, waiter, {}, beside)
+    return call, waiter
+
+
+async def outcome(waiter: StepWaiter) -> object:
+    return await waiter
+
+
+@pytest.mark.parametrize("end", [b"reply", GONE])
+def test_its_end_wakes_its_caller(end: object) -> None:
+    call, waiter = pending()
+    call.end(end)
+    assert finished(outcome(waiter)) is end
+
+
+def test_an_end_after_its_caller_was_cancelled_is_nobodys() -> None:
+    call, waiter = pending()
+    waiter.set_result("cancelled")
+    call.end(b"reply")
+    assert finished(outcome(waiter)) == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [(GONE, "NOT_FOUND: gone"), (b"reply", "answered before all of it was sent")],
+)
+def test_its_end_ends_the_sending_of_its_arguments(end: object, says: str) -> None:
+    call, _ = pending()
+    held = Held()
+    call.outbox = held.outbox
+    call.end(end)
+    with pytest.raises(RpcError, match=says):
+        finished(held.outbox.send(b"x"))
+
+
+def test_what_comes_beside_a_reply() -> None:
+    beside = CallInfo()
+    call, _ = pending(beside)
+    call.take_headers(Headers(1, PAIRS))
+    call.take_trailers(Reply(1, PAIRS, False, b""))
+    assert beside.headers == beside.trailers == (("k", "v"),)
+
+
+@pytest.mark.parametrize("beside", [None, CallInfo()])
+def test_what_is_no_metadata_is_the_servers_fault(beside: CallInfo | None) -> None:
+    call, _ = pending(beside)
+    with pytest.raises(RemoteProtocolError, match="malformed headers"):
+        call.take_headers(Headers(1, BAD))
+    with pytest.raises(RemoteProtocolError, match="malformed trailers"):
+        call.take_trailers(Reply(1, BAD, False, b""))
+    call.take_headers(Headers(1, None))
+    with pytest.raises(RemoteProtocolError, match="second headers of call 1"):
+        call.take_headers(Headers(1, None))
+
+
+def test_a_status_is_an_error_and_its_trailers_are_kept() -> None:
+    beside = CallInfo()
+    call, _ = pending(beside)
+    error = call.error_of(Status(1, 5, "gone", PAIRS))
+    assert (error.status, error.message) == (StatusCode.NOT_FOUND, "gone")
+    assert error.trailers == beside.trailers == (("k", "v"),)
+    with pytest.raises(RemoteProtocolError, match="status OK without a result"):
+        call.error_of(Status(1, 0, "", None))
 
 
 @declared_error("pending.Refused", status=StatusCode.ABORTED)
@@ -26,74 +97,13 @@ class Refused(DeclaredError):
     by: str
 
 
-def pending(
-    loop: Loop, info: CallInfo | None = None, errors: ErrorClasses = NO_ERRORS
-) -> PendingCall:
-    return PendingCall(Protection.SIGN, bytes, loop.waiter(), errors, info)
-
-
-async def test_what_comes_beside_the_reply_is_noted_where_somebody_asked() -> None:
-    async with open_loop() as loop:
-        info = CallInfo()
-        asked, silent = pending(loop, info), pending(loop)
-        for call in (asked, silent):
-            call.take_headers(Headers(1, [("a", "1")]))
-            call.take_trailers(Reply(1, [("b", "2")], False, b"\xc0"))
-        assert (info.headers, info.trailers) == ((("a", "1"),), (("b", "2"),))
-        empty = pending(loop, info)
-        empty.take_headers(Headers(2, None))
-        empty.take_trailers(Reply(2, None, False, b"\xc0"))
-        assert (info.headers, info.trailers) == ((), ())
-
-
-async def test_what_is_no_metadata_or_comes_twice_is_refused() -> None:
-    async with open_loop() as loop:
-        call = pending(loop)
-        with pytest.raises(RemoteProtocolError, match="malformed headers"):
-            call.take_headers(Headers(1, BAD))
-        with pytest.raises(RemoteProtocolError, match="malformed trailers"):
-            call.take_trailers(Reply(1, BAD, False, b"\xc0"))
-        with pytest.raises(RemoteProtocolError, match="malformed trailers"):
-            call.error_of(Status(1, 5, "", BAD))
-        call.take_headers(Headers(1, None))
-        with pytest.raises(RemoteProtocolError, match="second headers of call 1"):
-            call.take_headers(Headers(1, None))
-
-
-async def test_an_error_is_the_one_that_the_method_declares() -> None:
-    async with open_loop() as loop:
-        info = CallInfo()
-        details = [("pending.Refused", encode_value({"by": "bob"}))]
-        message = Status(1, 10, "It is refused", [("t", "1")], details)
-        call = pending(loop, info, error_classes([Refused], "pending.Desk.ask"))
-        error = call.error_of(message)
-        assert isinstance(error, Refused) and error.by == "bob"
-        assert info.trailers == error.trailers == (("t", "1"),)
-        assert type(pending(loop).error_of(message)) is RpcError
-        with pytest.raises(RemoteProtocolError, match="OK without a result"):
-            call.error_of(Status(1, 0, "", None))
-
-
-async def test_it_ends_once_and_wakes_its_caller() -> None:
-    async with open_loop() as loop:
-        call = pending(loop)
-        call.end(7)
-        call.end(8)
-        assert await call.waiter == 7
-
-
-@pytest.mark.parametrize("outcome", [7, RpcError(StatusCode.ABORTED, "no")])
-async def test_what_still_sends_its_arguments_learns_of_its_end(
-    outcome: object,
-) -> None:
-    async with client_end() as (connection, _, loop):
-        call = pending(loop)
-        call.outbox = Outbox(connection, 1, Protection.SIGN)
-        call.end(outcome)
-        await settle()
-        with pytest.raises(RpcError) as caught, anyio.fail_after(10):
-            await call.outbox.send(b"more")
-        if isinstance(outcome, RpcError):
-            assert caught.value is outcome
-        else:
-            assert caught.value.message == "answered before all of it was sent"
+def test_an_error_is_the_one_that_the_method_declares() -> None:
+    beside = CallInfo()
+    errors = error_classes([Refused], "pending.Desk.ask")
+    call = PendingCall(Protection.SIGN, bytes, StepWaiter(), errors, beside)
+    details = [("pending.Refused", encode_value({"by": "bob"}))]
+    message = Status(1, 10, "It is refused", PAIRS, details)
+    error = call.error_of(message)
+    assert isinstance(error, Refused) and error.by == "bob"
+    assert beside.trailers == error.trailers == (("k", "v"),)
+    assert type(pending()[0].error_of(message)) is RpcError
