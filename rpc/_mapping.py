@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol, cast
 from signetrpc.transport import Identity, Mechanism
 from signetrpc.transport._local_names import local_name
 
+from ._toml_lines import key_lines, line_of
+
 __all__ = [
     "AuthToLocal",
     "DomainNames",
@@ -139,7 +141,7 @@ class UserTable:
                     raise ValueError("the caller is there already")
                 seen.add(key)
             except ValueError as error:
-                where = f"{fspath(path)}, line {_line(text, at)}"
+                where = f"{fspath(path)}, line {line_of(key_lines(text), at)}"
                 raise MappingError(f"{where}: {'.'.join(at)}: {error}") from error
             users[mechanism, realm, name] = local
         return cls(users)
@@ -252,25 +254,3 @@ def _entry(at: _At, value: object) -> tuple[Mechanism, str, str, str]:
         raise ValueError(f"no mechanism; there are {', '.join(Mechanism)}")
     _check(Mechanism(mechanism), realm, name, value)
     return Mechanism(mechanism), realm, name, cast("str", value)
-
-
-def _line(text: str, at: _At) -> int:
-    """Return the number of the line that brings a key: the first that ends with it.
-
-    tomllib tells lines of errors alone.
-    """
-    lines = text.split("\n")
-    for count in range(1, len(lines)):
-        try:
-            found: object = tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            continue  # inside something that goes over lines
-        for key in at:
-            found = (
-                cast("dict[str, object]", found).get(key)
-                if isinstance(found, dict)
-                else None
-            )
-        if found is not None:
-            return count
-    return len(lines)

@@ -1,6 +1,8 @@
 """The rules that say which local user a caller is."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -234,7 +236,7 @@ _WRONG = [
     ('[ntlm.C]\nx = "x"\n[ntlm.c]\nX = "y"\n', 4, "ntlm.c.X: the caller is there alr"),
     ('[ntlm.C]\nx = "x"\nx = "y"\n', 3, "overwrite"),
     ('[ntlm.C]\nx = """\nx\n"""\ny = 1\n', 5, "not int"),
-    ("[ntlm.C]\nx = [\n  1,\n]", 4, "not list"),
+    ("[ntlm.C]\nx = [\n  1,\n]", 2, "not list"),
     ("[ntlm.C.x]\ny = 1\n", 1, "not dict"),
     ("[ntlm.C", 1, ""),
 ]
@@ -250,6 +252,25 @@ def test_errors_name_file_line_and_key(
     assert words.startswith(str(tmp_path / "users.toml"))
     assert f"line {line}" in words or "end of document" in words
     assert said in words
+
+
+def test_a_mistake_in_a_long_file_is_found_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    loads = tomllib.loads
+
+    def counting(text: str) -> dict[str, Any]:
+        nonlocal read
+        read += len(text)
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counting)
+    users = "".join(f'u{number} = "u"\n' for number in range(500))
+    text = f"[ntlm.C]\n{users}z = 1\n"
+    with pytest.raises(MappingError, match="line 502: ntlm.C.z"):
+        table_of(tmp_path, text)
+    assert read < 3 * len(text)
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
