@@ -1,6 +1,7 @@
 """One identity worker, as the service sees it."""
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -8,12 +9,15 @@ from signetrpc.transport import LocalUser
 
 from ._keepalive import KeepalivePolicy
 from ._packets import Packets
+from ._status import StatusCode
 from .errors import RpcError
 
 if TYPE_CHECKING:
     from ._workers import Workers
 
 __all__ = ["Worker", "WorkerKey"]
+
+_log: Final = logging.getLogger("signetrpc.rpc")
 
 WorkerKey = tuple[LocalUser, str]
 """By name too: who gets the id of a user that is gone does not get its processes."""
@@ -77,6 +81,21 @@ class Worker:
     def going(self) -> bool:
         """True if it has been told to end, and has not yet."""
         return self.ready.is_set() and not self.running
+
+    async def wait_gone(self) -> None:
+        """Wait until its process has ended, so that another can have its place.
+
+        Raises:
+            RpcError: UNAVAILABLE; it has not for too long.
+        """
+        try:
+            with anyio.fail_after(self._workers.config.start_seconds):
+                await self.gone.wait()
+        except TimeoutError as error:
+            _log.error("%s does not end", self)
+            raise RpcError(
+                StatusCode.UNAVAILABLE, "there is no room for a process to run the call"
+            ) from error
 
     def kill(self) -> None:
         """End it now: it is not to be trusted with anything more."""

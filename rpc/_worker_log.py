@@ -12,13 +12,15 @@ from typing import Final
 from ._packets import Packets
 from ._worker_messages import Log, encode
 
-__all__ = ["Allowance", "log_record", "send_log"]
+__all__ = ["Allowance", "log_record", "safe", "send_log"]
 
 _log: Final = logging.getLogger("signetrpc.worker")
 
 _MAX_TEXT: Final = 16 * 1024
 _BURST: Final = 200
 _PER_SECOND: Final = 50.0
+_COUNTED: Final = 1024
+"""A record counts once more for so many characters: making them safe takes time."""
 
 
 # In the worker.
@@ -96,25 +98,29 @@ def send_log(control: Packets, level: int) -> None:
 
 
 class Allowance:
-    """How many records a worker may have logged: a burst, then so many a second."""
+    """How many records a worker may have logged: a burst, then so many a second.
+
+    Long ones count several times.
+    """
 
     def __init__(self) -> None:
         self._left = float(_BURST)
         self._when = 0.0
         self.refused = 0
 
-    def take(self, now: float) -> bool:
-        """Use one up; False, and counted, if there is none.
+    def take(self, now: float, cost: int = 1) -> bool:
+        """Use some up; False, and counted as one, if there are not so many.
 
         Args:
             now: Seconds of a monotonic clock.
+            cost: How many, at most the burst.
         """
         self._left = min(_BURST, self._left + (now - self._when) * _PER_SECOND)
         self._when = now
-        if self._left < 1:
+        if self._left < cost:
             self.refused += 1
             return False
-        self._left -= 1
+        self._left -= cost
         return True
 
 
@@ -128,15 +134,17 @@ def log_record(who: str, record: Log, allowance: Allowance, now: float) -> None:
         now: Seconds of a monotonic clock.
     """
     lost = record.lost + allowance.refused
-    if not allowance.take(now):
+    if not allowance.take(now, 1 + len(record.text) // _COUNTED):
+        allowance.refused += record.lost
         return
     allowance.refused = 0
     if lost:
         _log.warning("%s: %d records lost", who, lost)
-    _log.log(record.level, "%s: %s: %s", who, _safe(record.logger), _safe(record.text))
+    _log.log(record.level, "%s: %s: %s", who, safe(record.logger), safe(record.text))
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Return a worker's words so that they look like nobody else's."""
     # Each line of a traceback is marked; nothing in it moves a terminal's cursor.
     lines = text.split("\n")
     shown = ["".join(_shown(each) for each in line) for line in lines]

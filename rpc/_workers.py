@@ -34,7 +34,7 @@ from ._packets import Packets, packet_pair
 from ._status import StatusCode
 from ._template import Template
 from ._worker_handle import Worker, WorkerKey
-from ._worker_log import Allowance, log_record
+from ._worker_log import Allowance, log_record, safe
 from ._worker_messages import (
     LINK_POLICY,
     Begin,
@@ -126,7 +126,7 @@ class Workers:
         while (worker := self._workers.get(key)) is None:
             going = self._make_room(user)
             if going is not None:
-                await going.gone.wait()
+                await going.wait_gone()
                 continue
             worker = self._workers[key] = Worker(self, user, key)
             self._loop.spawn(self._start(worker, caller.delegated))
@@ -202,7 +202,7 @@ class Workers:
                 self._by_number[worker.number] = worker
                 answer = await self._first_word(worker, control, allowance)
             if isinstance(answer, Refused):
-                _log.error("%s cannot serve: %s", worker, answer.text)
+                _log.error("%s cannot serve: %s", worker, safe(answer.text))
             known = self._by_number.get(worker.number) is worker
             if not isinstance(answer, Running) or not known:
                 self._give_up(worker)
@@ -274,7 +274,7 @@ class Workers:
                         break
                     record = read_from_worker(data)
                     if isinstance(record, Refused):
-                        _log.error("%s gave up: %s", worker, record.text)
+                        _log.error("%s gave up: %s", worker, safe(record.text))
                         break
                     if not isinstance(record, Log):
                         raise ValueError(f"{type(record).__name__} at the wrong moment")
@@ -358,7 +358,8 @@ class Workers:
     def kill(self, worker: Worker) -> None:
         """End a worker at once."""
         self._forget(worker)
-        if worker.number:
+        # Once it is gone its number may be another's, of another template.
+        if self._by_number.get(worker.number) is worker:
             self._template.kill(worker.number)
 
     def _forget(self, worker: Worker) -> None:

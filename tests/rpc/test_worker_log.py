@@ -96,6 +96,33 @@ def test_an_allowance_is_a_burst_and_then_a_rate() -> None:
     assert [allowance.take(9999.0) for _ in range(201)].count(True) == 200
 
 
+def test_long_records_count_several_times(caplog: pytest.LogCaptureFixture) -> None:
+    allowance = Allowance()
+    longest = Log("x", 20, "\0" * 32 * 1024)  # takes 33 of 200
+    with caplog.at_level(1, "signetrpc.worker"):
+        for _ in range(10):
+            log_record(WHO, longest, allowance, 0.0)
+        assert len(caplog.records) == 6
+        assert allowance.refused == 4
+        log_record(WHO, longest, allowance, 0.1)
+        assert len(caplog.records) == 6
+        log_record(WHO, longest, allowance, 1.0)
+    assert [each.getMessage()[:50] for each in caplog.records[6:]] == [
+        f"{WHO}: 5 records lost",
+        f"{WHO}: x: " + (r"\x00" * 9)[: 50 - len(f"{WHO}: x: ")],
+    ]
+
+
+def test_what_a_refused_record_told_of_is_not_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    allowance = Allowance()
+    assert allowance.take(0.0, 200)
+    log_record(WHO, Log("x", 20, "y", lost=7), allowance, 0.0)
+    assert logged(caplog, Log("x", 20, "z"), allowance) == []
+    assert allowance.refused == 9
+
+
 def test_what_was_refused_is_told_with_the_next(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -14,6 +14,7 @@ from tests.support.workshop import (
     as_it_is,
     caller,
     credential,
+    hurry,
     refused,
     workshop,
 )
@@ -203,6 +204,21 @@ async def test_whoever_takes_the_place_of_another_waits_for_its_end(
             shop.template.on_end(1, 0)
         assert opened == ["c", "c"]
         assert len(shop.played) == 3
+
+
+async def test_a_process_that_does_not_end_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with workshop(monkeypatch, max_workers=1) as shop:
+        await shop.open("a")
+        hurry(shop)
+        error = await refused(shop, "b")
+        assert error.status is StatusCode.UNAVAILABLE
+        assert error.message == "there is no room for a process to run the call"
+        assert "worker 1 of a does not end" in caplog.text
+        assert len(shop.played) == 1
+        shop.template.on_end(1, 0)
+        assert (await shop.open("b")).running
 
 
 async def test_a_place_that_is_taken_again_is_not_given_twice(

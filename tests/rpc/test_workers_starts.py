@@ -23,6 +23,8 @@ GONE = "the process to run the call is gone"
 NOT_STARTED = "the process to run the call could not be started"
 
 
+SAFE = "\n    | all is\\x1b[2K well"
+
 # When they do not start.
 
 
@@ -41,9 +43,9 @@ async def test_a_worker_that_cannot_serve_says_why_to_the_log(
             group.start_soon(ask)
             await shop.until(lambda: bool(shop.played))
             shop.played[0].say(Log("app", logging.WARNING, "hm"))
-            shop.played[0].say(Refused("the secret is 42"))
+            shop.played[0].say(Refused("enough\nall is\33[2K well"))
         assert "worker 1 of a: app: hm" in caplog.text
-        assert "worker 1 of a cannot serve: the secret is 42" in caplog.text
+        assert f"worker 1 of a cannot serve: enough{SAFE}" in caplog.text
         assert shop.template.killed == [1]
         await settle()
         assert await shop.played[0].link() is None
@@ -96,6 +98,21 @@ async def test_a_template_that_is_gone_is_started_anew(
         assert gone.closed
         assert len(shop.played) == 2
         assert "is gone: another one" in caplog.text
+
+
+async def test_a_worker_of_a_template_that_is_gone_costs_nobody_else_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with workshop(monkeypatch) as shop:
+        before = await shop.open("a")
+        shop.template.running = False
+        shop.template.on_end(1, None)
+        after = await shop.open("b")
+        assert (before.number, after.number) == (1, 1)
+        before.kill()  # its socket stays its own: it can break rules there
+        assert shop.template.killed == []
+        after.kill()
+        assert shop.template.killed == [1]
 
 
 async def test_a_template_that_does_not_start_again(
@@ -158,7 +175,7 @@ async def test_what_a_worker_logs_is_logged(
     [
         (Running(), "sent no message: Running at the wrong moment", True),
         (b"\xc1", "sent no message: malformed packet", True),
-        (Refused("enough"), "gave up: enough", False),
+        (Refused("enough\nall is\33[2K well"), f"gave up: enough{SAFE}", False),
     ],
     ids=["running", "garbage", "refused"],
 )
