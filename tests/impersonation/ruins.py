@@ -57,6 +57,20 @@ def _close_sockets() -> str:
     return _stay()
 
 
+def _die_traced() -> str:
+    """Leave a thread that its tracer has to wait for: the parent, who never asked."""
+    traced = threading.Event()
+
+    def trace() -> None:
+        if ctypes.CDLL(None).ptrace(0, 0, None, None) == 0:  # PTRACE_TRACEME
+            traced.set()
+        _stay()
+
+    threading.Thread(target=trace, daemon=True).start()
+    traced.wait()
+    return _signal(signal.SIGKILL)
+
+
 def _kill_all() -> str:
     """Kill whatever may be killed, but for the process itself (kill(2))."""
     try:
@@ -76,4 +90,5 @@ RUINS: Final[dict[str, Callable[[], str]]] = {
     "close": _close_everything,
     "close sockets": _close_sockets,
     "kill all": _kill_all,
+    "die traced": _die_traced,
 }
