@@ -13,10 +13,17 @@ from ._context import current_call
 from ._status import StatusCode
 from .errors import RpcError
 
-__all__ = ["default_credentials", "delegated_credential", "in_worker"]
+__all__ = ["default_credentials", "delegated_credential", "in_worker", "mark_worker"]
 
 in_worker = False
 """True in an identity worker, which has no credential but its caller's."""
+
+
+def mark_worker() -> None:
+    """Note that this process is an identity worker."""
+    global in_worker
+    in_worker = True
+
 
 _SIGNED_IN: Final = TicketCache()
 

@@ -88,7 +88,8 @@ class Runner:
         given: tuple[Any, ...] = (arguments,)
         if isinstance(method, ClientStreamMethod | BidirectionalMethod):
             assert call.inbox is not None
-            given = arguments, AsyncItems(call.inbox, method.decode_item)
+            decode: Callable[[bytes], Any] = method.decode_item
+            given = arguments, AsyncItems[Any](call.inbox, decode)
         done: Callable[[RunningCall, Any], None] = self._owner.reply
         work: Callable[[], Awaitable[Any]]
         if method.kind.gives_items:
@@ -214,6 +215,7 @@ class Runner:
         if not isinstance(method, ClientStreamMethod | BidirectionalMethod):
             return None
         assert call.inbox is not None
+        decode: Callable[[bytes], Any] = method.decode_item
         if call.endpoint.handler.style.in_thread:
-            return ThreadItems(call.inbox, method.decode_item)
-        return AsyncItems(call.inbox, method.decode_item)
+            return ThreadItems[Any](call.inbox, decode)
+        return AsyncItems[Any](call.inbox, decode)

@@ -29,9 +29,9 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, open_loop
 from signetrpc.transport._sockets import pipe_over
 
-from . import _delegated
 from ._assembly import Buffers
 from ._authorization import anyone
+from ._delegated import mark_worker
 from ._error_registry import ErrorRegistry
 from ._flow import LINK_WINDOW
 from ._keepalive import KeepalivePolicy
@@ -160,7 +160,7 @@ def _set_environment(fork: Fork, credential: DelegatedCredential | None) -> None
         KRB5_KTNAME=f"FILE:{fork.folder}/none",
     )
     os.environ.pop("NTLM_USER_FILE", None)
-    _delegated.in_worker = True
+    mark_worker()
     if credential is not None:
         from signetrpc.transport._delegation import write_cache
 

@@ -191,7 +191,7 @@ class _Template:
         self._wake.setblocking(False)
         wakes.setblocking(False)
         self._wakes = wakes
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _nothing)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
@@ -331,6 +331,10 @@ def _process(pid: int, stack: ExitStack) -> int:
     process = os.pidfd_open(pid)
     stack.callback(os.close, process)
     return process
+
+
+def _nothing(number: int, frame: object) -> None:
+    """Handle a signal by waking up."""
 
 
 def _owner(pid: int) -> LocalUser | None:

@@ -102,7 +102,15 @@ class TrioLoop:
         # The clock's own: handlers ask for the time in threads too.
         self.time = trio.lowlevel.current_clock().current_time
         self.waiter = TrioWaiter
-        self.call_soon_threadsafe = trio.lowlevel.current_trio_token().run_sync_soon
+        self._token = trio.lowlevel.current_trio_token()
+
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
+        """Run `callback` soon; from another thread too, or from a finaliser.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
+        self._token.run_sync_soon(callback)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` once in the loop's next turn."""

@@ -82,7 +82,7 @@ async def serve_grpc(options: dict[str, str]) -> None:
     """Serve until the process ends; print the address."""
     server = grpc.aio.server(options=_UNLIMITED)
     make: Any = grpc.unary_unary_rpc_method_handler
-    handlers: Any = {
+    handlers: dict[str, Any] = {
         "echo": make(_echo),
         "upload": make(_upload),
         "download": make(_download),
