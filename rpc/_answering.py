@@ -15,7 +15,7 @@ from signetrpc.transport import FrameTooLarge, InsufficientProtection, Protectio
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, thread_id
 
-from ._assembly import Assemblies, check_size
+from ._assembly import Assemblies, Budget, check_size
 from ._context import CallContext, CancellationCause
 from ._declared_errors import NO_ERRORS, ErrorClasses, named_error
 from ._details import cut, written_details
@@ -62,6 +62,7 @@ class AnsweringConnection(Exchange):
         self._assemblies = Assemblies(
             serving.max_body_bytes, "arguments", serving.buffers
         )
+        self._budget = Budget(serving.max_body_bytes)
 
     @property
     def calls(self) -> Collection[RunningCall]:

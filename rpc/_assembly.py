@@ -7,7 +7,13 @@ from ._codec import Body
 from ._status import StatusCode
 from .errors import RpcError
 
-__all__ = ["DEFAULT_MAX_BODY_BYTES", "Assemblies", "Buffers", "check_size"]
+__all__ = [
+    "DEFAULT_MAX_BODY_BYTES",
+    "Assemblies",
+    "Budget",
+    "Buffers",
+    "check_size",
+]
 
 R = TypeVar("R")
 
@@ -34,6 +40,24 @@ def check_size(size: int, limit: int, what: str) -> None:
         raise RpcError(
             StatusCode.RESOURCE_EXHAUSTED, f"{what} of {size} bytes, limit {limit}"
         )
+
+
+class Budget:
+    """Bytes that all calls of a connection may have together, beyond their windows."""
+
+    def __init__(self, limit: int) -> None:
+        """Start with none used; `limit` is what one message may have, in bytes."""
+        self._limit = limit * _MOST_AT_ONCE
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Use some.
+
+        Raises:
+            RpcError: RESOURCE_EXHAUSTED; none were used.
+        """
+        check_size(self.used + size, self._limit, "half-received items")
+        self.used += size
 
 
 class Buffers:

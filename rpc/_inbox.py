@@ -11,7 +11,7 @@ from collections.abc import Callable
 from signetrpc.transport import BusyError, RemoteProtocolError
 from signetrpc.transport._loops import Loop, Waiter
 
-from ._assembly import check_size
+from ._assembly import Budget, check_size
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
 
 __all__ = ["Inbox"]
@@ -21,6 +21,8 @@ class Inbox:
     """Where one direction of a call has its messages."""
 
     __slots__ = (
+        "_budget",
+        "_early",
         "_end",
         "_gathered",
         "_give",
@@ -34,7 +36,12 @@ class Inbox:
     )
 
     def __init__(
-        self, loop: Loop, give: Callable[[int], None], limit: int, what: str
+        self,
+        loop: Loop,
+        give: Callable[[int], None],
+        limit: int,
+        what: str,
+        budget: Budget | None = None,
     ) -> None:
         """Start empty.
 
@@ -43,6 +50,8 @@ class Inbox:
             give: Tells the peer of so many bytes of room.
             limit: Bytes one message may have.
             what: The word for a message in errors.
+            budget: Of all calls together, for what is held beyond the window; None
+                where the number of calls is this end's to choose.
         """
         self._loop = loop
         self._give = give
@@ -52,6 +61,8 @@ class Inbox:
         # With each, the room that it gives back when it is taken.
         self._items: deque[tuple[bytes, int]] = deque()
         self._owed = 0
+        self._budget = budget
+        self._early = 0  # paid for the message that is gathered, or is the next
         self._gathered: bytearray | None = None
         self._end: Callable[[], Exception] | None = None
         self._waiter: Waiter[None] | None = None
@@ -123,8 +134,16 @@ class Inbox:
     def _pay_early(self, size: int) -> None:
         self._owed += size
         if not self._items:
+            if self._budget is not None:
+                self._budget.take(self._owed)
+                self._early += self._owed
             self._release(self._owed)
             self._owed = 0
+
+    def _give_back(self) -> None:
+        if self._budget is not None:
+            self._budget.used -= self._early
+            self._early = 0
 
     def finish(self, end: Callable[[], Exception] = StopAsyncIteration) -> None:
         """Let nothing more come; who takes gets what is here, and then `end`.
@@ -139,12 +158,15 @@ class Inbox:
 
     def cut(self, error: Callable[[], Exception]) -> None:
         """Let it end where it is, in the middle of a message if need be."""
+        if self._gathered is not None:
+            self._give_back()
         self._gathered = None
         self._end = error
         self._wake()
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """Drop what is here: who takes gets the error."""
+        self._give_back()
         self._gathered = None
         self._items.clear()
         self._end = error
@@ -176,8 +198,13 @@ class Inbox:
         """Return the next message, where one is `waiting`."""
         items = self._items
         body, size = items.popleft()
+        if self._early:
+            self._give_back()
         if not items and self._owed:
             size += self._owed
+            if self._budget is not None:
+                self._early = self._owed
+                self._budget.used += self._owed
             self._owed = 0
         credit = self._window.released(size)
         if credit:

@@ -226,6 +226,7 @@ class ServerConnection(AnsweringConnection):
                 partial(self._give_credit, call),
                 self._serving.max_body_bytes,
                 "item",
+                self._budget,
             )
             if kind.gives_items:
                 call.outbox = Outbox(self, call_id, level)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signetrpc.rpc import RpcError, StatusCode
+from signetrpc.rpc._assembly import Budget
 from signetrpc.rpc._flow import ITEM_OVERHEAD, STREAM_WINDOW
 from signetrpc.rpc._inbox import Inbox
 from signetrpc.rpc._messages import PART_BYTES
@@ -391,3 +392,38 @@ def test_a_task_that_waits_is_woken_once() -> None:
     held.add(1)
     held.add(1)
     assert task.ready
+
+
+def test_what_is_held_beyond_the_windows_is_bounded_for_all_calls_together() -> None:
+    loop, budget = StepLoop(), Budget(PART_BYTES)  # for sixteen of such messages
+    inboxes = [Inbox(loop, ignored, LIMIT, "item", budget) for _ in range(17)]
+    for inbox in inboxes[:15]:
+        inbox.add(bytes(PART_BYTES), True)
+    assert budget.used == 15 * (PART_BYTES + ITEM_OVERHEAD)
+    with pytest.raises(RpcError, match="half-received items of") as caught:
+        inboxes[15].add(bytes(PART_BYTES), True)
+    assert caught.value.status is StatusCode.RESOURCE_EXHAUSTED
+    # Taken, failed or cut short, they give their room back.
+    inboxes[0].add_part(b"x", False)
+    assert len(finished(inboxes[0].take())) == PART_BYTES + 1
+    inboxes[1].fail(lambda: GONE)
+    inboxes[2].cut(lambda: GONE)
+    inboxes[15].fail(lambda: GONE)
+    assert budget.used == 12 * (PART_BYTES + ITEM_OVERHEAD)
+    inboxes[16].add(bytes(PART_BYTES), True)
+    for inbox in inboxes:
+        inbox.fail(lambda: GONE)
+    assert budget.used == 0
+
+
+def test_a_message_behind_another_counts_from_when_it_is_the_next() -> None:
+    budget = Budget(PART_BYTES)
+    inbox = Inbox(StepLoop(), ignored, LIMIT, "item", budget)
+    inbox.add(b"first", False)
+    inbox.add(bytes(PART_BYTES), True)
+    assert budget.used == 0
+    assert finished(inbox.take()) == b"first"
+    assert budget.used == PART_BYTES + ITEM_OVERHEAD
+    inbox.add_part(b"x", False)
+    assert len(finished(inbox.take())) == PART_BYTES + 1
+    assert budget.used == 0
