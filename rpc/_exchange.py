@@ -146,10 +146,12 @@ class Exchange(Connection):
     async def room(self) -> None:
         """Wait until there is room, or the connection has ended."""
         ticket: int | None = None
-        while not self.has_room and self._ended is None:
-            ticket, waiter = self.waiter_for_room(ticket)
-            await waiter
-        self.pass_room()
+        try:
+            while not self.has_room and self._ended is None:
+                ticket, waiter = self.waiter_for_room(ticket)
+                await waiter
+        finally:
+            self.pass_room()  # cancelled too: it may have been woken for some
 
     def waiter_for_room(self, ticket: int | None) -> tuple[int, Waiter[None]]:
         """Queue for room: return what is woken when it is there.

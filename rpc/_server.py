@@ -315,6 +315,10 @@ class Server:
         for run in runs:
             await run.over.wait()
 
+    async def aclose(self) -> None:
+        """Stop as `drain` does, with the usual grace of 30 seconds."""
+        await self.drain()
+
     @asynccontextmanager
     async def _audit(self) -> AsyncGenerator[Audit]:
         audit = Audit(self._on_audit)

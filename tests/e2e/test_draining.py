@@ -168,6 +168,25 @@ async def test_an_idle_client_keeps_nobody(tmp_path: Path) -> None:
                 await over.wait()
 
 
+async def test_closing_a_server_drains_it(tmp_path: Path) -> None:
+    slow = Slow()
+    results: list[int] = []
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            server, address, over = await serving(group, tmp_path, slow)
+            async with connect(address, credentials=ALICE) as channel:
+
+                async def wait() -> None:
+                    results.append(await unary(channel, "wait"))
+
+                group.start_soon(wait)
+                await slow.begun.wait()
+                group.start_soon(server.aclose)
+                slow.go.set()
+                await over.wait()
+    assert results == [2] and slow.causes == []
+
+
 # Who vanishes.
 
 
