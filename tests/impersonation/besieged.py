@@ -28,6 +28,7 @@ __all__ = [
     "cut_off",
     "do",
     "is_there",
+    "next_worker",
     "perhaps_refused",
     "refused",
     "trespasses_of",
@@ -108,10 +109,10 @@ async def cut_off(channel: Channel, *statuses: StatusCode) -> AsyncGenerator[int
         await call(channel, Hostile, "holding")
         yield worker
     await settled(lambda: not is_there(worker))
-    assert await _next_worker(channel) != worker
+    assert await next_worker(channel) != worker
 
 
-async def _next_worker(channel: Channel) -> int:
+async def next_worker(channel: Channel) -> int:
     """Return which process runs calls now; one that ended may have got another one."""
     while True:
         try:

@@ -115,8 +115,9 @@ class ServerProcess:
 
     def log(self) -> str:
         """Return what it has logged until now."""
-        self._log.seek(0)
-        return self._log.read()
+        # Not by seeking: the server writes at the place where the file is.
+        descriptor = self._log.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def kill(self) -> None:
         """End it without warning, as a crash would."""

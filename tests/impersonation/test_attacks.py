@@ -10,6 +10,7 @@ from tests.impersonation.besieged import (
     besieged,
     cut_off,
     do,
+    next_worker,
     refused,
     unharmed,
 )
@@ -64,9 +65,7 @@ async def test_a_process_that_ends_takes_no_other_connection_with_it(
         with refused(StatusCode.UNAVAILABLE):
             await do(first, "kill")
         # Both connections stay, and have one process again.
-        assert await call(second, Hostile, "worker") == await call(
-            first, Hostile, "worker"
-        )
+        assert await next_worker(second) == await next_worker(first)
 
 
 async def test_the_end_of_a_process_is_in_the_log(
