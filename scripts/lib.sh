@@ -17,7 +17,7 @@ KERBEROS_PACKAGES=(krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-de
 # A KDC that knows which services may act for their callers.
 LDAP_KDC_PACKAGES=(krb5-kdc-ldap slapd ldap-utils)
 # A domain controller, and what makes, fills and asks it.
-SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools)
+SAMBA_PACKAGES=(samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools smbclient)
 # A shifted clock, an NTLM that is not ours, and the list of files to package.
 TEST_PACKAGES=("${KERBEROS_PACKAGES[@]}" "${LDAP_KDC_PACKAGES[@]}" "${SAMBA_PACKAGES[@]}" faketime gss-ntlmssp git)
 

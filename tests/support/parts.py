@@ -78,7 +78,15 @@ def is_missing(part: Part) -> bool:
         case Part.GSS_NTLMSSP:
             return not any(Path("/usr/lib").glob("*/gssntlmssp/gssntlmssp.so"))
         case Part.SAMBA:
-            tools = ("samba", "samba-tool", "winbindd", "wbinfo", "ldbadd", "kinit")
+            tools = (
+                "samba",
+                "samba-tool",
+                "winbindd",
+                "wbinfo",
+                "ldbadd",
+                "smbclient",
+                "kinit",
+            )
             names = any(Path("/usr/lib").glob("*/libnss_winbind.so.2"))
             return not (names and all(map(which, tools)))
         case Part.ROOT:
