@@ -33,6 +33,7 @@ class Part(enum.Enum):
     SAMBA = (
         "Samba as a domain controller (Debian: samba samba-ad-provision "
         "samba-dsdb-modules samba-vfs-modules winbind libnss-winbind ldb-tools "
+        "smbclient "
         "krb5-user)"
     )
     ROOT = "root, to become other users"
