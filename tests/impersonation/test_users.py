@@ -119,9 +119,9 @@ def test_the_server_is_nobody_else() -> None:
         as_plain_user(sys.executable, "-c", program), capture_output=True, text=True
     )
     assert done.stdout == f"{ALICE.uid}\n"
-    assert done.stderr.endswith(
-        "NotImpersonated: user 'server' is who the server runs as\n"
-    )
+    # What measures coverage may add that it cannot write as that user.
+    said = "NotImpersonated: user 'server' is who the server runs as\n"
+    assert said in done.stderr
     assert _USERS.find(by_ntlm(SERVER)).uid == SERVER.uid  # for root it is another
 
 
