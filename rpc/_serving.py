@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from signetrpc.transport import Identity, LocalUser, Protection
+from signetrpc.transport import Protection
 from signetrpc.transport._loops import Task
 
 from ._assembly import Buffers
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ._relay import Relay, RelayLink
     from ._workers import Workers
 
-__all__ = ["Caller", "Endpoint", "RunningCall", "Serving"]
+__all__ = ["Endpoint", "RunningCall", "Serving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,6 @@ class Serving:
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )
     """For threads that `threads` counts already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who calls on a connection.
-
-    Attributes:
-        identity: As the handshake proved it.
-        local_user: The user of this machine it stands for, if that was asked for.
-    """
-
-    identity: Identity
-    local_user: LocalUser | None = None
 
 
 class RunningCall:

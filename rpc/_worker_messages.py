@@ -26,7 +26,6 @@ __all__ = [
     "Ended",
     "Failed",
     "Fork",
-    "Forked",
     "Kill",
     "Log",
     "NewLink",
@@ -121,13 +120,6 @@ class Failed(_Packet, tag="failed"):
     text: str
 
 
-class Forked(_Packet, tag="forked"):
-    """From the template: a worker has begun."""
-
-    id: int
-    pid: int
-
-
 class Ended(_Packet, tag="ended"):
     """From the template: a worker is gone; `status` is that of `waitpid`."""
 
@@ -173,7 +165,7 @@ class Log(_Packet, tag="log"):
     lost: Annotated[int, Meta(ge=0)] = 0
 
 
-FromTemplate = Ready | Failed | Forked | Ended
+FromTemplate = Ready | Failed | Ended
 ToTemplate = Setup | Fork | Kill
 FromWorker = Running | Refused | Log
 ToWorker = Begin | NewLink

@@ -49,7 +49,6 @@ from ._worker_messages import (
     Ended,
     Failed,
     Fork,
-    Forked,
     Kill,
     Ready,
     Setup,
@@ -242,9 +241,8 @@ class _Template:
 
             run_worker(self._setup, request, self._offer, control)
         self._workers[pid] = _Child(request.id, request.user, request.folder)
-        self._tell(Forked(request.id, pid))
 
-    def _tell(self, message: Forked | Ended) -> None:
+    def _tell(self, message: Ended) -> None:
         try:
             # The service's loop may be busy; there is nothing else to do meanwhile.
             self._control.send_waiting(encode(message))

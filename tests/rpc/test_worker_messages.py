@@ -16,7 +16,6 @@ from signetrpc.rpc._worker_messages import (
     Ended,
     Failed,
     Fork,
-    Forked,
     Kill,
     Log,
     NewLink,
@@ -84,7 +83,6 @@ Reader = Callable[[bytes], Any]
 GOLDEN: Final[list[tuple[Any, bytes, Reader]]] = [
     (Ready(), b"\x91\xa5ready", read_from_template),
     (Failed("why"), b"\x92\xa6failed\xa3why", read_from_template),
-    (Forked(1, 300), b"\x93\xa6forked\x01\xcd\x01\x2c", read_from_template),
     (Ended(1, 9), b"\x93\xa5ended\x01\x09", read_from_template),
     (Kill(7), b"\x92\xa4kill\x07", read_to_template),
     (Begin(None), b"\x92\xa5begin\xc0", read_to_worker),
