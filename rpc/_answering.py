@@ -74,6 +74,10 @@ class AnsweringConnection(Exchange):
         """True while calls are under way."""
         return bool(self._calls)
 
+    def has(self, call: RunningCall) -> bool:
+        """True while a call is under way."""
+        return call.id in self._calls
+
     # Answering.
 
     def unexpected(self, call: RunningCall, error: Exception) -> RpcError:

@@ -152,7 +152,7 @@ class Runner:
         finally:
             # Cancelled by itself, as a handler that waits in a scope it cancels; or
             # because the server stops.
-            if not call.answering:
+            if not call.answering and owner.has(call):
                 owner.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
 
     async def _give(self, call: RunningCall, arguments: Any, items: Any) -> None:
