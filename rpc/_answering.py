@@ -16,6 +16,7 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, thread_id
 
 from ._assembly import Assemblies, Budget, check_size
+from ._connection import EACH_CALL
 from ._context import CallContext, CancellationCause
 from ._declared_errors import NO_ERRORS, ErrorClasses, named_error
 from ._details import cut, written_details
@@ -194,9 +195,11 @@ class AnsweringConnection(Exchange):
         self.send_piece(raw, call.level, size)
         if self._ended is not None:
             return
-        if ends is not None:
+        if ends is None:
+            self._flush_soon()
+        else:
             self._finish(call, ends)
-        self._flush_answer()
+            self._flush_answer()
 
     def fail(self, call: RunningCall, error: RpcError, reason: str = "") -> None:
         """End a call with an error.
@@ -235,6 +238,7 @@ class AnsweringConnection(Exchange):
         self._flush_answer()
 
     def _flush_answer(self) -> None:
+        self._unsent += EACH_CALL
         if self._calls or self._processing:
             self._flush_soon()
         else:

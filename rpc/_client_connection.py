@@ -24,6 +24,7 @@ from signetrpc.transport._loops import Loop
 from ._assembly import Assemblies, Buffers
 from ._call_info import Beside
 from ._codec import Body
+from ._connection import EACH_CALL
 from ._context import CancellationCause
 from ._declared_errors import NO_ERRORS, ErrorClasses
 from ._exchange import Exchange
@@ -222,6 +223,7 @@ class ClientConnection(Exchange):
         head = body[:PART_BYTES] if more else body
         self._send(encode_call(call_id, method, timeout, metadata, head, more), level)
         self._check_not_ended()
+        self._unsent += EACH_CALL
         self._next_id = call_id + 1
         self._calls[call_id] = call
         if more and isinstance(call, PendingCall):

@@ -27,12 +27,20 @@ from ._deadline import Deadlines
 from ._messages import Message, decode_message
 from ._statistics import Counts
 
-__all__ = ["Connection"]
+__all__ = ["EACH_CALL", "Connection"]
 
 _log: Final = logging.getLogger("signetrpc.rpc")
 
 _GATHERED: Final = 128 * 1024
 """More than this is not gathered for one write."""
+
+EACH_CALL: Final = 4 * 1024
+"""What a call or an answer counts for there, besides its bytes: 32 go together.
+
+With more, the ends would take turns: while one gathers, the other has nothing to do.
+With fewer, more records would be sealed and written.  Items of streams keep both ends
+busy anyway.
+"""
 
 
 class Connection(ABC):
