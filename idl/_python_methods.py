@@ -122,6 +122,7 @@ class PythonMethods:
                 f"timeout: {number} | None = None",
                 f"metadata: {metadata} | None = None",
                 f"protection: {protection} | None = None",
+                f"wait_for_ready: {self._names.builtin('bool')} | None = None",
                 *self._call_info(method),
             ],
             self._returns(method, blocking=blocking),
@@ -136,6 +137,7 @@ class PythonMethods:
                 "timeout=timeout",
                 "metadata=metadata",
                 "protection=protection",
+                "wait_for_ready=wait_for_ready",
                 # A stream has its own.
                 *([] if method.kind.gives_items else ["call_info=call_info"]),
             ],

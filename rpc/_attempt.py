@@ -1,10 +1,14 @@
 """A connection on its way, and what calls that wait learn if it does not come."""
 
+from typing import NamedTuple, Self
+
 import anyio
 
 from signetrpc.transport import (
     AuthenticationFailed,
+    FailureReason,
     InsufficientProtection,
+    LocalProtocolError,
     TransportError,
 )
 
@@ -12,7 +16,7 @@ from ._client_connection import ClientConnection
 from ._status import StatusCode
 from .errors import RpcError
 
-__all__ = ["Attempt", "connect_error"]
+__all__ = ["Attempt", "Failure", "connect_error"]
 
 
 class Attempt:
@@ -30,12 +34,47 @@ class Attempt:
         self.error: Exception | None = None
 
 
+class Failure(NamedTuple):
+    """Why a connection did not come, without what an exception keeps alive.
+
+    Attributes:
+        status: What calls end with.
+        message: What was observed.
+    """
+
+    status: StatusCode
+    message: str
+
+    @classmethod
+    def of(cls, error: TransportError) -> Self:
+        """Return what an attempt failed with, as calls learn of it."""
+        match error:
+            case AuthenticationFailed(reason=FailureReason.NO_KDC):
+                status = StatusCode.UNAVAILABLE  # nobody has judged anything
+            case AuthenticationFailed():
+                status = StatusCode.UNAUTHENTICATED
+            case InsufficientProtection() | LocalProtocolError():
+                status = StatusCode.FAILED_PRECONDITION
+            case _:
+                status = StatusCode.UNAVAILABLE
+        return cls(status, str(error))
+
+    @property
+    def passes(self) -> bool:
+        """True if waiting may help: somebody could not be reached.
+
+        A credential that was refused is not shown again by calls that wait: each time
+        would count towards the lock-out of its account.
+        """
+        return self.status is StatusCode.UNAVAILABLE
+
+    def error(self, wait: float) -> RpcError:
+        """Return what a call fails with that comes so many seconds too early."""
+        text = f"{self.message}; next attempt in {wait:.1f} seconds"
+        return RpcError(self.status, text)
+
+
 def connect_error(error: TransportError) -> RpcError:
     """Return what a call fails with whose connection could not be made."""
-    match error:
-        case AuthenticationFailed():
-            return RpcError(StatusCode.UNAUTHENTICATED, str(error))
-        case InsufficientProtection():
-            return RpcError(StatusCode.FAILED_PRECONDITION, str(error))
-        case _:
-            return RpcError(StatusCode.UNAVAILABLE, str(error))
+    failure = Failure.of(error)
+    return RpcError(failure.status, failure.message)

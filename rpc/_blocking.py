@@ -76,6 +76,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Call a method and wait for the result; see `Channel.unary`.
@@ -92,6 +93,7 @@ class BlockingChannel:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -104,6 +106,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Send a stream and wait for the result; see `Channel.client_stream`.
@@ -126,6 +129,7 @@ class BlockingChannel:
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
                 call_info=call_info,
             )
         finally:
@@ -139,6 +143,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[R]:
         """Begin to receive a stream; see `Channel.server_stream`.
 
@@ -155,6 +160,7 @@ class BlockingChannel:
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
             ),
         )
 
@@ -167,6 +173,7 @@ class BlockingChannel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[I, R]:
         """Begin a stream each way; see `Channel.bidirectional`.
 
@@ -185,6 +192,7 @@ class BlockingChannel:
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
             ),
             self._measure(method),
             items,
@@ -218,6 +226,7 @@ def connect_blocking(
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
+    wait_for_ready: bool = False,
     interceptors: Sequence[Interceptor] = (),
 ) -> Generator[BlockingChannel]:
     """Connect to a server and give a channel that blocks; see `connect`.
@@ -236,6 +245,7 @@ def connect_blocking(
         "max_body_bytes": max_body_bytes,
         "keepalive": keepalive,
         "propagate_deadline": propagate_deadline,
+        "wait_for_ready": wait_for_ready,
         "interceptors": interceptors,
     }
     thread = LoopThread(lambda: connect(target, **options))

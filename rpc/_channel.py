@@ -1,28 +1,21 @@
-"""The channel: a client's way to one server, over connections that come and go."""
+"""The channel: what a client makes calls on, to one server."""
 
-import random
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-import anyio
 import msgspec
 
 from signetrpc.transport import (
-    ConnectionClosed,
     Connector,
     FrameTooLarge,
-    Identity,
     InsufficientProtection,
     Protection,
-    TransportError,
 )
 from signetrpc.transport._loops import Loop
 
-from ._assembly import DEFAULT_MAX_BODY_BYTES, Buffers, check_size
-from ._attempt import Attempt, connect_error
-from ._backoff import Backoff
+from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
 from ._call_info import CallInfo
-from ._client_connection import ClientConnection
 from ._context import time_bound
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
 from ._messages import encode_given
@@ -34,6 +27,7 @@ from ._methods import (
     ServerStreamMethod,
     UnaryMethod,
 )
+from ._reconnecting import Reconnecting
 from ._status import StatusCode
 from ._stream_call import StreamCall
 from ._streams import BidirectionalStream, ItemSource, ServerStream, one_reply
@@ -49,11 +43,12 @@ DEFAULT_TIMEOUT: Final = 60.0
 """Seconds a unary call may take that names no timeout."""
 
 
-class Channel:
+class Channel(Reconnecting):
     """A client's way to one server.  Made by `connect`; used by generated stubs.
 
     It reconnects by itself: the call that finds the connection gone opens another,
-    unless the last attempt failed so recently that the server is left alone.
+    unless the last attempt failed so recently that the server is left alone.  A call
+    with `wait_for_ready` waits for that, and through attempts that fail.
     """
 
     def __init__(
@@ -65,31 +60,17 @@ class Channel:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
         propagate_deadline: bool = True,
+        wait_for_ready: bool = False,
     ) -> None:
-        self._connector = connector
-        self._loop = loop
+        super().__init__(
+            connector,
+            loop,
+            max_body_bytes=max_body_bytes,
+            keepalive=keepalive,
+            wait_for_ready=wait_for_ready,
+        )
         self._default_timeout = default_timeout
-        self._max_body_bytes = max_body_bytes
-        self._keepalive = keepalive
         self._propagate_deadline = propagate_deadline
-        self._buffers = Buffers()
-        self._connection: ClientConnection | None = None
-        self._attempt: Attempt | None = None
-        self._backoff = Backoff(random.random)
-        self._failure: tuple[StatusCode, str] | None = None
-        self._closed = False
-
-    @property
-    def peer(self) -> Identity:
-        """Who the server is, as far as it proved it; see `Identity.mutual`."""
-        assert self._connection is not None
-        return self._connection.established.peer
-
-    @property
-    def minimum_protection(self) -> Protection:
-        """The lowest level of anything on the last connection."""
-        assert self._connection is not None
-        return self._connection.established.minimum
 
     async def unary(
         self,
@@ -99,6 +80,7 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Call a method: one request, one reply.
@@ -113,6 +95,8 @@ class Channel:
             metadata: Pairs to send along.
             protection: A level to raise the call to.  A method's own level is never
                 lowered.
+            wait_for_ready: Whether to wait for a server that cannot be reached, as long
+                as the call may take, or to fail; None for the channel's habit.
             call_info: Gets what comes beside the reply.
 
         Returns:
@@ -139,7 +123,7 @@ class Channel:
         while True:
             connection = self._connection
             if connection is None or not connection.usable:
-                connection = await self._reconnect(seconds)
+                connection = await self._reconnect(seconds, wait_for_ready)
                 seconds = ends - self._loop.time()
             if call_info is not None:
                 call_info.reached(connection.established, level)
@@ -175,6 +159,7 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Call a method: a stream of requests, one reply.
@@ -188,6 +173,7 @@ class Channel:
                 a handler as long as that may.
             metadata: Pairs to send along.
             protection: A level to raise the call to; see `raised` for one item.
+            wait_for_ready: As for `unary`; without a timeout, for as long as it takes.
             call_info: Gets what comes beside the reply.
 
         Returns:
@@ -198,7 +184,9 @@ class Channel:
             ValueError: The metadata breaks a rule.
             Exception: What `items` raised; the call is cancelled.
         """
-        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        begin = self._beginning(
+            method, arguments, timeout, metadata, protection, wait_for_ready
+        )
         call = await begin()
         try:
             return await one_reply(
@@ -221,6 +209,7 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[R]:
         """Call a method: one request, a stream of replies.
 
@@ -232,7 +221,9 @@ class Channel:
             RpcError: The arguments cannot be sent.  Everything else comes when the
                 stream is read.
         """
-        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        begin = self._beginning(
+            method, arguments, timeout, metadata, protection, wait_for_ready
+        )
         return ServerStream(begin, method.decode_result)
 
     def bidirectional(
@@ -244,6 +235,7 @@ class Channel:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[I, R]:
         """Call a method: a stream each way.
 
@@ -254,7 +246,9 @@ class Channel:
             ValueError: The metadata breaks a rule.
             RpcError: The arguments cannot be sent.
         """
-        begin = self._beginning(method, arguments, timeout, metadata, protection)
+        begin = self._beginning(
+            method, arguments, timeout, metadata, protection, wait_for_ready
+        )
         return BidirectionalStream(
             self._loop,
             begin,
@@ -271,6 +265,7 @@ class Channel:
         timeout: float | None,
         metadata: MetadataInput | None,
         protection: Protection | None,
+        wait_for_ready: bool | None,
     ) -> Callable[[], Awaitable[StreamCall]]:
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
@@ -279,21 +274,30 @@ class Channel:
         if self._propagate_deadline:
             timeout = time_bound(timeout)
         ends = None if timeout is None else self._loop.time() + timeout
+        waits = self._wait_for_ready if wait_for_ready is None else wait_for_ready
+        longest = math.inf if waits else self._default_timeout
+
+        def left() -> float | None:
+            if ends is None:
+                return None
+            seconds = ends - self._loop.time()
+            if not seconds > 0:
+                raise DeadlineExceeded
+            return seconds
 
         async def begin() -> StreamCall:
+            seconds = left()
             connection = self._connection
             if connection is None or not connection.usable:
-                left = None if ends is None else ends - self._loop.time()
-                connection = await self._reconnect(left or self._default_timeout)
-            left = None if ends is None else ends - self._loop.time()
-            if left is not None and not left > 0:
-                raise DeadlineExceeded
+                wait = longest if seconds is None else seconds
+                connection = await self._reconnect(wait, waits)
+                seconds = left()
             try:
                 return await connection.stream(
                     method.wire_name,
                     level,
                     body,
-                    left,
+                    seconds,
                     pairs,
                     method.kind,
                     self._max_body_bytes,
@@ -303,83 +307,6 @@ class Channel:
                 raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
 
         return begin
-
-    async def _reconnect(self, seconds: float) -> ClientConnection:
-        with anyio.move_on_after(seconds):
-            attempt = self._attempt or self._begin_attempt()
-            await attempt.over.wait()
-            if attempt.connection is not None:
-                return attempt.connection
-            if isinstance(attempt.error, TransportError):
-                raise connect_error(attempt.error) from attempt.error
-            raise attempt.error or _closed()
-        raise DeadlineExceeded(f"no connection within {seconds:g} seconds")
-
-    def _begin_attempt(self) -> Attempt:
-        if self._closed:
-            raise _closed()
-        wait = self._backoff.wait(self._loop.time())
-        if wait > 0 and self._failure is not None:
-            status, message = self._failure
-            raise RpcError(status, f"{message}; next attempt in {wait:.1f} seconds")
-        attempt = self._attempt = Attempt()
-        self._loop.spawn(self._connect_again(attempt))
-        return attempt
-
-    async def _connect_again(self, attempt: Attempt) -> None:
-        try:
-            attempt.connection = await self.open()
-        except TransportError as error:
-            attempt.error = error
-            failure = connect_error(error)
-            self._failure = failure.status, failure.message
-        except Exception as error:
-            attempt.error = error
-        finally:
-            self._attempt = None
-            attempt.over.set()
-
-    async def open(self) -> ClientConnection:
-        """Open a connection now.
-
-        Raises:
-            TransportError: As `Connector.connect`.
-        """
-        try:
-            link = await self._connector.connect()
-        except TransportError:
-            self._backoff.failed(self._loop.time())
-            raise
-        self._backoff.succeeded()
-        if self._closed:
-            link.pipe.abort()
-            await link.pipe.aclose()
-            raise ConnectionClosed("the channel is closed", clean=True)
-        former = self._connection
-        if former is not None and former.sent_away:
-            self._keepalive = self._keepalive.calmer()
-        connection = ClientConnection(
-            self._loop,
-            link,
-            max_body_bytes=self._max_body_bytes,
-            buffers=self._buffers,
-            keepalive=self._keepalive,
-        )
-        connection.start()
-        self._connection = connection
-        if former is not None:
-            former.retire()
-        return connection
-
-    async def aclose(self) -> None:
-        """Close the connection.  Calls under way end with UNAVAILABLE."""
-        self._closed = True
-        if self._connection is not None:
-            await self._connection.aclose()
-
-
-def _closed() -> RpcError:
-    return RpcError(StatusCode.CANCELLED, "the channel is closed")
 
 
 def _encoded(given: MetadataInput | None) -> bytes:

@@ -40,6 +40,7 @@ async def connect(
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
+    wait_for_ready: bool = False,
     interceptors: Sequence[Interceptor] = (),
 ) -> AsyncGenerator[Channel]:
     r"""Connect to a server and give the channel.
@@ -47,7 +48,7 @@ async def connect(
         async with connect("files.example.com:7420") as channel:
             client = AccountsClient(channel)
 
-    Connected on entry; reconnecting afterwards.
+    Connected on entry, or it raises, whatever calls wait for; reconnecting afterwards.
 
     Args:
         target: `host:port`, `tcp://host:port` or `unix:///path`.
@@ -63,6 +64,8 @@ async def connect(
         keepalive: When to ask whether the server is still there.
         propagate_deadline: Inside a handler, let no call take longer than what is left
             of the handler's own.
+        wait_for_ready: Whether calls that do not say wait, as long as they may take,
+            for a server that cannot be reached; see docs/calls.md.
         interceptors: Code around each call, the outermost first.
 
     Raises:
@@ -87,6 +90,7 @@ async def connect(
         max_body_bytes=max_body_bytes,
         keepalive=keepalive,
         propagate_deadline=propagate_deadline,
+        wait_for_ready=wait_for_ready,
         interceptors=interceptors,
     ) as channel:
         yield channel
@@ -100,6 +104,7 @@ async def connect_with(
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
+    wait_for_ready: bool = False,
     interceptors: Sequence[Interceptor] = (),
 ) -> AsyncGenerator[Channel]:
     """Connect by any connector and give the channel; see `connect`."""
@@ -112,6 +117,7 @@ async def connect_with(
             max_body_bytes=max_body_bytes,
             keepalive=keepalive,
             propagate_deadline=propagate_deadline,
+            wait_for_ready=wait_for_ready,
         )
         try:
             await channel.open()

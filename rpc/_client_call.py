@@ -23,6 +23,8 @@ class ClientCall:
         timeout: Seconds the call may take, counted from `started`; None for as long as
             it likes.
         metadata: The pairs that go along; see `set_metadata`.
+        wait_for_ready: Whether it waits for a server that cannot be reached; None for
+            the channel's habit.
         started: When the caller called, on the clock of `time_left`.
         headers: What the server sent ahead of its answer, once the call got that far.
         trailers: What it sent at the end.
@@ -41,6 +43,7 @@ class ClientCall:
         "status",
         "timeout",
         "trailers",
+        "wait_for_ready",
     )
 
     def __init__(
@@ -50,6 +53,7 @@ class ClientCall:
         protection: Protection,
         timeout: float | None,
         metadata: Metadata,
+        wait_for_ready: bool | None = None,
         time: Callable[[], float],
         peer: Callable[[], Identity],
     ) -> None:
@@ -57,6 +61,7 @@ class ClientCall:
         self.protection = protection
         self.timeout = timeout
         self.metadata = metadata
+        self.wait_for_ready = wait_for_ready
         self.started = time()
         self.headers: Metadata = ()
         self.trailers: Metadata = ()

@@ -73,12 +73,14 @@ class InterceptedChannel(Channel):
         timeout: float | None,
         metadata: MetadataInput | None,
         protection: Protection | None,
+        wait_for_ready: bool | None,
     ) -> ClientCall:
         return ClientCall(
             method=method.full_name,
             protection=max(method.protection, protection or method.protection),
             timeout=timeout,
             metadata=checked(metadata),
+            wait_for_ready=wait_for_ready,
             time=self._loop.time,
             peer=lambda: self.peer,
         )
@@ -91,6 +93,7 @@ class InterceptedChannel(Channel):
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Call a method; see `Channel.unary`."""
@@ -102,10 +105,11 @@ class InterceptedChannel(Channel):
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
                 call_info=call_info,
             )
         seconds = self._default_timeout if timeout is None else timeout
-        call = self._call_of(method, seconds, metadata, protection)
+        call = self._call_of(method, seconds, metadata, protection, wait_for_ready)
 
         async def attempt(request: A) -> R:
             with call.attempt(call_info or CallInfo()) as info:
@@ -115,6 +119,7 @@ class InterceptedChannel(Channel):
                     timeout=call.time_left(),
                     metadata=call.metadata,
                     protection=call.protection,
+                    wait_for_ready=call.wait_for_ready,
                     call_info=info,
                 )
 
@@ -129,6 +134,7 @@ class InterceptedChannel(Channel):
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> R:
         """Call a method; see `Channel.client_stream`."""
@@ -141,9 +147,10 @@ class InterceptedChannel(Channel):
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
                 call_info=call_info,
             )
-        call = self._call_of(method, timeout, metadata, protection)
+        call = self._call_of(method, timeout, metadata, protection, wait_for_ready)
 
         async def attempt(request: A, source: AsyncIterable[I]) -> R:
             with call.attempt(call_info or CallInfo()) as info:
@@ -154,6 +161,7 @@ class InterceptedChannel(Channel):
                     timeout=call.time_left(),
                     metadata=call.metadata,
                     protection=call.protection,
+                    wait_for_ready=call.wait_for_ready,
                     call_info=info,
                 )
 
@@ -167,6 +175,7 @@ class InterceptedChannel(Channel):
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[R]:
         """Call a method; see `Channel.server_stream`."""
         chain, make = self._chains[CallKind.SERVER_STREAM], super().server_stream
@@ -177,8 +186,9 @@ class InterceptedChannel(Channel):
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
             )
-        call = self._call_of(method, timeout, metadata, protection)
+        call = self._call_of(method, timeout, metadata, protection, wait_for_ready)
 
         def start(request: A) -> ServerStream[R]:
             return make(
@@ -187,6 +197,7 @@ class InterceptedChannel(Channel):
                 timeout=call.time_left(),
                 metadata=call.metadata,
                 protection=call.protection,
+                wait_for_ready=call.wait_for_ready,
             )
 
         run = StreamRun(self._loop, chain, call, start, arguments)
@@ -201,6 +212,7 @@ class InterceptedChannel(Channel):
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[I, R]:
         """Call a method; see `Channel.bidirectional`."""
         chain, make = self._chains[CallKind.BIDIRECTIONAL], super().bidirectional
@@ -212,8 +224,9 @@ class InterceptedChannel(Channel):
                 timeout=timeout,
                 metadata=metadata,
                 protection=protection,
+                wait_for_ready=wait_for_ready,
             )
-        call = self._call_of(method, timeout, metadata, protection)
+        call = self._call_of(method, timeout, metadata, protection, wait_for_ready)
 
         def start(request: A, source: AsyncIterable[I]) -> ServerStream[R]:
             return make(
@@ -223,6 +236,7 @@ class InterceptedChannel(Channel):
                 timeout=call.time_left(),
                 metadata=call.metadata,
                 protection=call.protection,
+                wait_for_ready=call.wait_for_ready,
             )
 
         def check(item: I) -> None:

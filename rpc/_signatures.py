@@ -23,7 +23,9 @@ from .errors import SchemaError
 
 __all__ = ["RESERVED", "Signature", "StreamParameter", "read_signature"]
 
-RESERVED = frozenset({"call_info", "metadata", "protection", "self", "timeout"})
+RESERVED = frozenset(
+    {"call_info", "metadata", "protection", "self", "timeout", "wait_for_ready"}
+)
 """What stubs call the options of a call, so that no parameter can have the name."""
 
 _ASYNC_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)

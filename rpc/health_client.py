@@ -77,6 +77,7 @@ class HealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServingStatus:
         """Return the status of a service, by its full name.
@@ -91,6 +92,7 @@ class HealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -101,6 +103,7 @@ class HealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[ServingStatus]:
         """Give the status of a service now and at each change.
 
@@ -115,6 +118,7 @@ class HealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -137,6 +141,7 @@ class BlockingHealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServingStatus:
         """Return the status of a service, by its full name.
@@ -151,6 +156,7 @@ class BlockingHealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -161,6 +167,7 @@ class BlockingHealthClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[ServingStatus]:
         """Give the status of a service now and at each change.
 
@@ -175,4 +182,5 @@ class BlockingHealthClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )

@@ -229,6 +229,7 @@ class ReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[str]:
         """Return the full names of the server's services, in its order.
@@ -241,6 +242,7 @@ class ReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -251,6 +253,7 @@ class ReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServiceDescription:
         """Return the interface of a service, by its full name.
@@ -265,6 +268,7 @@ class ReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -287,6 +291,7 @@ class BlockingReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[str]:
         """Return the full names of the server's services, in its order.
@@ -299,6 +304,7 @@ class BlockingReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -309,6 +315,7 @@ class BlockingReflectionClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServiceDescription:
         """Return the interface of a service, by its full name.
@@ -323,5 +330,6 @@ class BlockingReflectionClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

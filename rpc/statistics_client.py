@@ -148,6 +148,7 @@ class StatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServerStatistics:
         """Return what the server as a whole does.
@@ -160,6 +161,7 @@ class StatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -171,6 +173,7 @@ class StatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[ConnectionStatistics]:
         """Return the open connections, the oldest first.
@@ -189,6 +192,7 @@ class StatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -209,6 +213,7 @@ class BlockingStatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> ServerStatistics:
         """Return what the server as a whole does.
@@ -221,6 +226,7 @@ class BlockingStatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -232,6 +238,7 @@ class BlockingStatisticsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[ConnectionStatistics]:
         """Return the open connections, the oldest first.
@@ -250,5 +257,6 @@ class BlockingStatisticsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

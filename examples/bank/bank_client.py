@@ -121,6 +121,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Balance:
         """Return what is on one of the caller's accounts.
@@ -135,6 +136,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -146,6 +148,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Statement:
         """Return the entries of a year on one of the caller's accounts.
@@ -160,6 +163,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -172,6 +176,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Receipt:
         """Put money into an account, which the first deposit opens.
@@ -186,6 +191,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -207,6 +213,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Balance:
         """Return what is on one of the caller's accounts.
@@ -221,6 +228,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -232,6 +240,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Statement:
         """Return the entries of a year on one of the caller's accounts.
@@ -246,6 +255,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -258,6 +268,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Receipt:
         """Put money into an account, which the first deposit opens.
@@ -272,5 +283,6 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

@@ -101,6 +101,7 @@ class ShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Buy so many of an article; return how many are left.
@@ -114,6 +115,7 @@ class ShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -124,6 +126,7 @@ class ShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Have more of an article brought.
@@ -136,6 +139,7 @@ class ShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -145,6 +149,7 @@ class ShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Print what was bought.
@@ -157,6 +162,7 @@ class ShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -166,6 +172,7 @@ class ShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Return what the shop earned, in per cent of nothing at all.
@@ -178,6 +185,7 @@ class ShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -200,6 +208,7 @@ class BlockingShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Buy so many of an article; return how many are left.
@@ -213,6 +222,7 @@ class BlockingShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -223,6 +233,7 @@ class BlockingShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Have more of an article brought.
@@ -235,6 +246,7 @@ class BlockingShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -244,6 +256,7 @@ class BlockingShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Print what was bought.
@@ -256,6 +269,7 @@ class BlockingShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -265,6 +279,7 @@ class BlockingShopClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Return what the shop earned, in per cent of nothing at all.
@@ -277,5 +292,6 @@ class BlockingShopClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

@@ -47,6 +47,7 @@ class GreeterClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Return the greeting with the caller's name, as it was authenticated.
@@ -59,6 +60,7 @@ class GreeterClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -80,6 +82,7 @@ class BlockingGreeterClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Return the greeting with the caller's name, as it was authenticated.
@@ -92,5 +95,6 @@ class BlockingGreeterClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

@@ -61,6 +61,7 @@ class NotesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Keep a note; return how many there are.
@@ -73,6 +74,7 @@ class NotesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -82,6 +84,7 @@ class NotesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[str]:
         """Give all notes, the oldest first.
 
@@ -93,6 +96,7 @@ class NotesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -113,6 +117,7 @@ class BlockingNotesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Keep a note; return how many there are.
@@ -125,6 +130,7 @@ class BlockingNotesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -134,6 +140,7 @@ class BlockingNotesClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[str]:
         """Give all notes, the oldest first.
 
@@ -145,4 +152,5 @@ class BlockingNotesClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )

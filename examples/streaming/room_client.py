@@ -109,6 +109,7 @@ class RoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Say something; return its number.
@@ -123,6 +124,7 @@ class RoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -133,6 +135,7 @@ class RoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[Line]:
         """Give what was said after a line, and then what will be, without end.
 
@@ -144,6 +147,7 @@ class RoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     async def upload(
@@ -154,6 +158,7 @@ class RoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Receipt:
         """Take a file, piece by piece; return what has arrived.
@@ -167,6 +172,7 @@ class RoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -177,6 +183,7 @@ class RoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[str, Line]:
         """Say something each time, and hear what was said since the last time.
 
@@ -189,6 +196,7 @@ class RoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -209,6 +217,7 @@ class BlockingRoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Say something; return its number.
@@ -223,6 +232,7 @@ class BlockingRoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -233,6 +243,7 @@ class BlockingRoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[Line]:
         """Give what was said after a line, and then what will be, without end.
 
@@ -244,6 +255,7 @@ class BlockingRoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def upload(
@@ -254,6 +266,7 @@ class BlockingRoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Receipt:
         """Take a file, piece by piece; return what has arrived.
@@ -267,6 +280,7 @@ class BlockingRoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -277,6 +291,7 @@ class BlockingRoomClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[str, Line]:
         """Say something each time, and hear what was said since the last time.
 
@@ -289,4 +304,5 @@ class BlockingRoomClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )

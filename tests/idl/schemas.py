@@ -37,7 +37,8 @@ T = TypeVar("T")
 
 # Names that something in a generated module has, and ordinary ones.
 WORDS = [
-    *("list", "dict", "str", "float", "date", "datetime", "Decimal", "UUID", "Enum"),
+    *("list", "dict", "str", "float", "bool", "date", "datetime", "Decimal", "UUID"),
+    "Enum",
     *("Channel", "Protection", "UnaryMethod", "msgspec", "builtins", "class", "from"),
     *("account", "entry", "Account", "Entry", "a", "number_of_accounts_of_a_customer"),
 ]

@@ -102,6 +102,7 @@ def test_calls() -> None:
         "timeout": None,
         "metadata": None,
         "protection": None,
+        "wait_for_ready": None,
         "call_info": None,
     }
     info = CallInfo()
@@ -110,12 +111,14 @@ def test_calls() -> None:
         timeout=2.0,
         metadata={"a": "b"},
         protection=Protection.SEAL,
+        wait_for_ready=True,
         call_info=info,
     )
     assert loop.options == {
         "timeout": 2.0,
         "metadata": {"a": "b"},
         "protection": Protection.SEAL,
+        "wait_for_ready": True,
         "call_info": info,
     }
     assert entry == bank_client.Entry(

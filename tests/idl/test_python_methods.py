@@ -32,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "timeout": 2.0,
     "metadata": {"a": "b"},
     "protection": Protection.SEAL,
+    "wait_for_ready": True,
 }
 NO_OPTIONS = dict.fromkeys(OPTIONS)
 # What comes beside one reply goes where the caller says; a stream has it.

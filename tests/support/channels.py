@@ -15,6 +15,7 @@ from signetrpc.rpc import (
     StatusCode,
     UnaryMethod,
 )
+from signetrpc.rpc._client_interceptors import make_channel
 from signetrpc.rpc._codec import encode_value
 from signetrpc.rpc._messages import (
     Call,
@@ -65,6 +66,7 @@ class HeldConnector(Connector):
         self.gate = anyio.Event()
         self.gate.set()
         self.options: dict[str, Any] = {}
+        self.ends_at_once = False
 
     async def connect(self) -> Link:
         """Open a session, or fail as told."""
@@ -74,6 +76,9 @@ class HeldConnector(Connector):
             raise self.failure
         near, far = link(initiator=True, **self.options)
         self.ends.append(far)
+        if self.ends_at_once:
+            far.session.close()
+            near.session.receive_data(far.session.data_to_send())
         return near
 
     async def secure(self, pipe: Pipe, *, start: float) -> Link:
@@ -121,7 +126,8 @@ async def table(**options: Any) -> AsyncGenerator[Table]:
         loop = HeldLoop(real)
         connector = HeldConnector()
         connector.options = options.pop("link", {})
-        channel = Channel(connector, loop, **options)
+        interceptors = options.pop("interceptors", ())
+        channel = make_channel(connector, loop, interceptors, **options)
         await channel.open()
         try:
             yield Table(channel, connector, loop)

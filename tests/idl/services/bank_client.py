@@ -108,6 +108,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return what is on an account.
@@ -122,6 +123,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -133,6 +135,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Call bank.Accounts/statement.
@@ -146,6 +149,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -158,6 +162,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> UUID:
         """Book an entry.
@@ -170,6 +175,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -179,6 +185,7 @@ class AccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> timedelta:
         """Call bank.Accounts/age.
@@ -191,6 +198,7 @@ class AccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -212,6 +220,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Return what is on an account.
@@ -226,6 +235,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -237,6 +247,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> list[Entry]:
         """Call bank.Accounts/statement.
@@ -250,6 +261,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -262,6 +274,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> UUID:
         """Book an entry.
@@ -274,6 +287,7 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -283,6 +297,7 @@ class BlockingAccountsClient:
         timeout: float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> timedelta:
         """Call bank.Accounts/age.
@@ -295,5 +310,6 @@ class BlockingAccountsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )

@@ -167,6 +167,7 @@ class DebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Pay a debt.
@@ -180,6 +181,7 @@ class DebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -190,6 +192,7 @@ class DebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Call debts.Debts/pay_now.
@@ -203,6 +206,7 @@ class DebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -213,6 +217,7 @@ class DebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Call debts.Debts/collect.
@@ -227,6 +232,7 @@ class DebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -237,6 +243,7 @@ class DebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[Decimal]:
         """Call debts.Debts/watch.
 
@@ -249,6 +256,7 @@ class DebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def talk(
@@ -258,6 +266,7 @@ class DebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[str, str]:
         """Call debts.Debts/talk.
 
@@ -271,6 +280,7 @@ class DebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -292,6 +302,7 @@ class BlockingDebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Pay a debt.
@@ -305,6 +316,7 @@ class BlockingDebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -315,6 +327,7 @@ class BlockingDebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Call debts.Debts/pay_now.
@@ -328,6 +341,7 @@ class BlockingDebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -338,6 +352,7 @@ class BlockingDebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal:
         """Call debts.Debts/collect.
@@ -352,6 +367,7 @@ class BlockingDebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -362,6 +378,7 @@ class BlockingDebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[Decimal]:
         """Call debts.Debts/watch.
 
@@ -374,6 +391,7 @@ class BlockingDebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def talk(
@@ -383,6 +401,7 @@ class BlockingDebtsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[str, str]:
         """Call debts.Debts/talk.
 
@@ -396,4 +415,5 @@ class BlockingDebtsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )

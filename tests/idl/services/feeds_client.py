@@ -141,6 +141,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Add numbers up.
@@ -154,6 +155,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -166,6 +168,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Call feeds.Feeds/join.
@@ -179,6 +182,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -190,6 +194,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> ServerStream[ItemSource]:
         """Tell of each change of an account.
 
@@ -202,6 +207,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def chat(
@@ -211,6 +217,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[str, str]:
         """Talk.
 
@@ -223,6 +230,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def Iterable(
@@ -234,6 +242,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[builtins.float, tuple[int, builtins.float]]:
         """Call feeds.Feeds/Iterable.
 
@@ -246,6 +255,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def messages(
@@ -256,6 +266,7 @@ class FeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BidirectionalStream[
         dict[str, tuple[int, list[ItemSource] | None]],
         dict[str, _Type1],
@@ -271,6 +282,7 @@ class FeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -291,6 +303,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> int:
         """Add numbers up.
@@ -304,6 +317,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -316,6 +330,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> str:
         """Call feeds.Feeds/join.
@@ -329,6 +344,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -340,6 +356,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingServerStream[ItemSource]:
         """Tell of each change of an account.
 
@@ -352,6 +369,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def chat(
@@ -361,6 +379,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[str, str]:
         """Talk.
 
@@ -373,6 +392,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def Iterable(
@@ -384,6 +404,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[builtins.float, tuple[int, builtins.float]]:
         """Call feeds.Feeds/Iterable.
 
@@ -396,6 +417,7 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )
 
     def messages(
@@ -406,6 +428,7 @@ class BlockingFeedsClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: Protection | None = None,
+        wait_for_ready: bool | None = None,
     ) -> BlockingBidirectionalStream[
         dict[str, tuple[int, list[ItemSource] | None]],
         dict[str, _Type1],
@@ -421,4 +444,5 @@ class BlockingFeedsClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
         )

@@ -245,6 +245,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> builtins.list[builtins.str]:
         """Call a.b.Tricky/list.
@@ -257,6 +258,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -267,6 +269,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> builtins.float:
         """Call a.b.Tricky/float.
@@ -279,6 +282,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -290,6 +294,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> tuple[Protection, Channel]:
         """Call a.b.Tricky/msgspec.
@@ -302,6 +307,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -312,6 +318,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal | UUID | None:
         """Call a.b.Tricky/uuid.
@@ -324,6 +331,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -334,6 +342,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Mapped:
         """Call a.b.Tricky/UUID.
@@ -346,6 +355,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -356,6 +366,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Loose:
         """Call a.b.Tricky/loose.
@@ -369,6 +380,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -379,6 +391,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Impersonation:
         """Call a.b.Tricky/as_whom.
@@ -391,6 +404,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -405,6 +419,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> datetime:
         """Call a.b.Tricky/optional_after.
@@ -423,6 +438,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -435,6 +451,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> _Type3:
         """It's "so".
@@ -451,6 +468,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -460,6 +478,7 @@ class TrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Ends with a "quote"
@@ -472,6 +491,7 @@ class TrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -490,6 +510,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> builtins.list[builtins.str]:
         """Call a.b.Tricky/list.
@@ -502,6 +523,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -512,6 +534,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> builtins.float:
         """Call a.b.Tricky/float.
@@ -524,6 +547,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -535,6 +559,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> tuple[Protection, Channel]:
         """Call a.b.Tricky/msgspec.
@@ -547,6 +572,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -557,6 +583,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Decimal | UUID | None:
         """Call a.b.Tricky/uuid.
@@ -569,6 +596,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -579,6 +607,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Mapped:
         """Call a.b.Tricky/UUID.
@@ -591,6 +620,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -601,6 +631,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Loose:
         """Call a.b.Tricky/loose.
@@ -614,6 +645,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -624,6 +656,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> Impersonation:
         """Call a.b.Tricky/as_whom.
@@ -636,6 +669,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -650,6 +684,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> datetime:
         """Call a.b.Tricky/optional_after.
@@ -668,6 +703,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -680,6 +716,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> _Type3:
         """It's "so".
@@ -696,6 +733,7 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
 
@@ -705,6 +743,7 @@ class BlockingTrickyClient:
         timeout: builtins.float | None = None,
         metadata: MetadataInput | None = None,
         protection: _Protection | None = None,
+        wait_for_ready: bool | None = None,
         call_info: CallInfo | None = None,
     ) -> None:
         """Ends with a "quote"
@@ -717,5 +756,6 @@ class BlockingTrickyClient:
             timeout=timeout,
             metadata=metadata,
             protection=protection,
+            wait_for_ready=wait_for_ready,
             call_info=call_info,
         )
