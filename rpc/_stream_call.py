@@ -89,7 +89,8 @@ class StreamCall:
     ) -> None:
         self.id = call_id
         self.level = level
-        self.inbox = Inbox(connection.loop, self._give_credit, limit, "item")
+        what = "item" if kind.gives_items else "reply"
+        self.inbox = Inbox(connection.loop, self._give_credit, limit, what)
         self.outbox = Outbox(connection, call_id, level)
         self.headers: Metadata | None = None
         self.trailers: Metadata = ()
