@@ -76,7 +76,8 @@ def _plain(text: str) -> str:
     if found := _BAD_VALUE.fullmatch(text):
         return f"not one of the {'enum' if found[1] else 'union'}'s values"
     text = text.replace("`", "")
-    return text[:1].lower() + text[1:]
+    first = text.partition(" ")[0]
+    return text[:1].lower() + text[1:] if first.istitle() else text
 
 
 def _quoted(name: str) -> str:

@@ -95,7 +95,7 @@ def test_results_have_fields_instead() -> None:
 
 def test_broken_msgpack() -> None:
     assert problem(b"") == "arguments: input data was truncated"
-    assert problem(b"\xc1").startswith("arguments: messagePack data is malformed")
+    assert problem(b"\xc1").startswith("arguments: MessagePack data is malformed")
     assert problem(b"\x81\xa7account\xa1\xff") == "arguments: text that is not UTF-8"
 
 

@@ -3,7 +3,7 @@
 Source: connectrpc/conformance, testsuites and `ConformanceService`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -32,6 +32,9 @@ class Definition:
         hold_ms: After the first of them.
         status: What the call ends with; 0 is OK.
         message: Of the error.
+        length: Characters of each of the data, which are filled up to that.
+        brief: Requests come back as their lengths.
+        timed: The last of the trailers is the time that the handler has left.
     """
 
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -41,6 +44,17 @@ class Definition:
     hold_ms: int = 0
     status: int = 0
     message: str = ""
+    length: int = 0
+    brief: bool = False
+    timed: bool = False
+
+    def seen(self, request: str) -> str:
+        """Return what comes back of a request."""
+        return f"{len(request)}" if self.brief else request
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the data as they are sent."""
+        return (each.ljust(self.length, ".") for each in self.data)
 
 
 @service("connectrpc.conformance.ConformanceService", protection=Protection.SEAL)
@@ -52,17 +66,17 @@ class ConformanceService:
         """Return the request and the data."""
         await _begin(definition)
         _end(definition)
-        return [request, *definition.data]
+        return [definition.seen(request), *definition]
 
     @method
     async def client_stream(
         self, definition: Definition, requests: AsyncIterator[str]
     ) -> list[str]:
         """Return the requests and the data."""
-        seen = [request async for request in requests]
+        seen = [definition.seen(request) async for request in requests]
         await _begin(definition)
         _end(definition)
-        return [*seen, *definition.data]
+        return [*seen, *definition]
 
     @method
     async def server_stream(
@@ -71,7 +85,7 @@ class ConformanceService:
         """Send the data."""
         del request
         await _begin(definition)
-        for item in definition.data:
+        for item in definition:
             yield item
             await _wait(definition.hold_ms)
         _end(definition)
@@ -82,7 +96,7 @@ class ConformanceService:
     ) -> AsyncIterator[str]:
         """Send one of the data for each request, and the rest at the end."""
         await _begin(definition)
-        left = iter(definition.data)
+        left = iter(definition)
         async for _ in requests:
             for item in left:
                 yield item
@@ -101,7 +115,7 @@ class ConformanceService:
         async for _ in requests:
             pass
         await _begin(definition)
-        for item in definition.data:
+        for item in definition:
             yield item
             await _wait(definition.hold_ms)
         _end(definition)
@@ -109,14 +123,19 @@ class ConformanceService:
     @method
     async def time_left(self) -> float:
         """Return the seconds that this call has, as its handler sees it."""
-        left = current_call().time_left()
-        return -1.0 if left is None else left
+        return _time_left()
+
+
+def _time_left() -> float:
+    left = current_call().time_left()
+    return -1.0 if left is None else left
 
 
 async def _begin(definition: Definition) -> None:
     if definition.headers:
         current_call().send_headers(definition.headers)
-    current_call().set_trailers(definition.trailers)
+    timed = [("time-left", f"{_time_left()}")] if definition.timed else []
+    current_call().set_trailers([*definition.trailers, *timed])
     await _wait(definition.delay_ms)
 
 

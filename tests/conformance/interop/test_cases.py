@@ -25,6 +25,7 @@ from tests.conformance.interop.calling import (
     UNARY,
     elsewhere,
 )
+from tests.conformance.interop.conftest import FEW_WAYS
 from tests.conformance.interop.service import (
     ECHO_INITIAL,
     ECHO_TRAILING,
@@ -191,6 +192,7 @@ async def test_timeout_on_sleeping_server(channel: Channel) -> None:
             await anext(talk)
 
 
+@pytest.mark.parametrize("meeting", FEW_WAYS, indirect=True, ids=str)
 async def test_concurrent_large_unary(channel: Channel) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(1000):

@@ -47,6 +47,7 @@ def _definition(case: Case) -> Definition:
         hold_ms=case.get("hold_ms", 0),
         status=case.get("status", 0),
         message=case.get("message", ""),
+        timed="time_left" in case,
     )
 
 
@@ -155,6 +156,10 @@ async def test_case(channel: Channel, case: Case) -> None:
         (error,) = group.exceptions
         assert isinstance(error, RpcError)
         outcome.error = error
+    if "time_left" in case:
+        *outcome.trailers, (key, left) = outcome.trailers
+        assert key == "time-left"
+        assert 0 < float(left) <= case["time_left"]
     expected = case.get("expect")
     found = None if outcome.error is None else outcome.error.status.name
     assert found == expected
@@ -168,8 +173,3 @@ async def test_case(channel: Channel, case: Case) -> None:
         ]
     if "status" in case:
         assert outcome.error is not None and outcome.error.message == case["message"]
-
-
-async def test_deadlines_travel(channel: Channel) -> None:
-    left = await channel.unary(TIME_LEFT, TIME_LEFT.arguments(), timeout=30.0)
-    assert 0 < left <= 30.0
