@@ -27,6 +27,7 @@ from ._methods import (
     ServerStreamMethod,
     UnaryMethod,
 )
+from ._opening import Opening
 from ._reconnecting import Reconnecting
 from ._status import StatusCode
 from ._stream_call import StreamCall
@@ -187,19 +188,19 @@ class Channel(Reconnecting):
         begin = self._beginning(
             method, arguments, timeout, metadata, protection, wait_for_ready
         )
-        call = await begin()
+        opening = Opening(begin)
         try:
             return await one_reply(
                 self._loop,
-                call,
+                opening,
                 items,
                 method.encode_item,
                 method.decode_result,
                 self._max_body_bytes,
             )
         finally:
-            if call_info is not None:
-                call.tell(call_info)
+            if call_info is not None and opening.call is not None:
+                opening.call.tell(call_info)
 
     def server_stream(
         self,

@@ -28,7 +28,7 @@ from ._connection import EACH_CALL
 from ._context import CancellationCause
 from ._declared_errors import NO_ERRORS, ErrorClasses
 from ._exchange import Exchange
-from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow
+from ._flow import ITEM_OVERHEAD
 from ._keepalive import KeepalivePolicy
 from ._messages import (
     PART_BYTES,
@@ -85,6 +85,7 @@ class ClientConnection(Exchange):
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
+        self._last_taken = _LAST_CALL_ID
         self.sent_away = ""
         self._waiting_for_room = 0
 
@@ -251,15 +252,19 @@ class ClientConnection(Exchange):
         end = self._loop.time() + timeout
         self._waiting_for_room += 1
         try:
-            with anyio.move_on_after(timeout):
+            with anyio.move_on_after(timeout) as scope:
                 await self._pipe.drain()
-                return end - self._loop.time()
         except ConnectionClosed as error:
-            raise RpcError(StatusCode.UNAVAILABLE, str(error)) from error
+            raise NotCarriedOut(str(error)) from error  # nothing of it was sent
         finally:
             self._waiting_for_room -= 1
-        self._close_if_idle()
-        raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
+        if scope.cancelled_caught:
+            self._close_if_idle()
+            raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
+        if self._next_id > self._last_taken:  # which the server has said meanwhile
+            self._close_if_idle()
+            raise NotCarriedOut
+        return end - self._loop.time()
 
     def _check_not_ended(self) -> None:
         if self._ended is not None:
@@ -308,6 +313,7 @@ class ClientConnection(Exchange):
                 if reason:
                     self.sent_away = reason
                     _log.warning("the server sends this client away: %r", reason)
+                self._last_taken = last_id
                 for call_id in [each for each in self._calls if each > last_id]:
                     self._take(call_id).end(NotCarriedOut())
                 self.retire()
@@ -336,7 +342,10 @@ class ClientConnection(Exchange):
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
                     outcome = call.decode(self._assemblies.checked(body))
                 case Reply(more=more) | Part(more=more):
-                    piece = self._piece_of(call, message)
+                    begun = call_id in self._assemblies
+                    piece, credit = call.take_piece(message, begun)
+                    if credit:
+                        self.send(encode_credit(call_id, credit), call.level)
                     if more:
                         self._assemblies.add(call_id, piece)
                         return
@@ -364,25 +373,6 @@ class ClientConnection(Exchange):
                 self.send(encode_cancel(call_id), call.level)
         self._take(call_id)
         call.end(outcome)
-
-    def _piece_of(self, call: PendingCall, message: Reply | Part) -> bytes | memoryview:
-        begun = message.id in self._assemblies
-        match message:
-            case Reply(body=piece):
-                if begun:
-                    raise RemoteProtocolError(f"a second reply to call {message.id}")
-            case Part(chunk=piece):
-                if not begun:
-                    raise RemoteProtocolError(
-                        f"a part of no reply to call {message.id}"
-                    )
-                if call.window is None:
-                    call.window = ReceiveWindow(STREAM_WINDOW)
-                call.window.arrived(len(piece))
-                credit = call.window.released(len(piece))
-                if credit:
-                    self.send(encode_credit(message.id, credit), call.level)
-        return piece
 
     def _expire(self, call_id: int) -> None:
         call = self._calls.get(call_id)

@@ -9,8 +9,8 @@ from signetrpc.transport._loops import Waiter
 from ._call_info import Beside
 from ._codec import Body
 from ._declared_errors import ErrorClasses
-from ._flow import ReceiveWindow
-from ._messages import Headers, Reply, Status
+from ._flow import STREAM_WINDOW, ReceiveWindow
+from ._messages import Headers, Part, Reply, Status
 from ._outbox import Outbox
 from ._status import StatusCode
 from ._stream_call import checked_pairs, error_of
@@ -25,18 +25,17 @@ class PendingCall:
     Attributes:
         beside: Where what comes beside the reply goes, if anybody wants it.
         outbox: What sends its arguments, where they go in parts.
-        window: What counts its reply, where that comes in parts.
     """
 
     __slots__ = (
         "_errors",
         "_headed",
+        "_window",
         "beside",
         "decode",
         "level",
         "outbox",
         "waiter",
-        "window",
     )
 
     def __init__(
@@ -51,10 +50,10 @@ class PendingCall:
         self.decode = decode
         self.waiter = waiter
         self.outbox: Outbox | None = None
-        self.window: ReceiveWindow | None = None
         self.beside = beside
         self._errors = errors
         self._headed = False
+        self._window: ReceiveWindow | None = None
 
     def take_headers(self, message: Headers) -> None:
         """Take what comes ahead of the reply.
@@ -78,6 +77,36 @@ class PendingCall:
         trailers = checked_pairs(message.trailers, "trailers")
         if self.beside is not None:
             self.beside.trailers = trailers
+
+    def take_piece(
+        self, message: Reply | Part, begun: bool
+    ) -> tuple[bytes | memoryview, int]:
+        """Take a piece of a reply that comes in parts.
+
+        Args:
+            message: What it came in.
+            begun: Whether one has come before.
+
+        Returns:
+            The piece, and how much credit the server gets back.
+
+        Raises:
+            RemoteProtocolError: It comes at the wrong moment, or without credit.
+        """
+        match message:
+            case Reply(body=piece):
+                if begun:
+                    raise RemoteProtocolError(f"a second reply to call {message.id}")
+                return piece, 0
+            case Part(chunk=piece):
+                if not begun:
+                    raise RemoteProtocolError(
+                        f"a part of no reply to call {message.id}"
+                    )
+                if self._window is None:
+                    self._window = ReceiveWindow(STREAM_WINDOW)
+                self._window.arrived(len(piece))
+                return piece, self._window.released(len(piece))
 
     def error_of(self, message: Status) -> RpcError:
         """Return the error that the call has ended with.

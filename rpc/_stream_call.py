@@ -25,7 +25,7 @@ from ._metadata import Metadata, metadata
 from ._outbox import Outbox
 from ._schema import CallKind
 from ._status import StatusCode
-from .errors import RpcError, rpc_error
+from .errors import NotCarriedOut, RpcError, rpc_error
 
 if TYPE_CHECKING:
     from ._client_connection import ClientConnection
@@ -76,6 +76,9 @@ class StreamCall:
         headers: What the server sent ahead; None until it comes.
         trailers: What it sent at the end.
         ended: True once nothing more comes.
+        half_closed: True once no further items go.
+        not_taken: True if the server went before it took the call, and none of the
+            caller's items had been sent: it can be made again.
     """
 
     def __init__(
@@ -95,11 +98,12 @@ class StreamCall:
         self.headers: Metadata | None = None
         self.trailers: Metadata = ()
         self.ended = False
+        self.half_closed = False
+        self.not_taken = False
         self._connection = connection
         self._gives = kind.gives_items
         self._errors = errors
         self._replied = False  # with an item, or with all there is
-        self._half_closed = False
         self._waiter: Waiter[None] | None = None
 
     def end_sending(self) -> None:
@@ -108,9 +112,9 @@ class StreamCall:
         Raises:
             BusyError: A task is sending one.
         """
-        if not self._half_closed and not self.ended:
+        if not self.half_closed and not self.ended:
             self.outbox.check_idle()
-            self._half_closed = True
+            self.half_closed = True
             self._connection.send(encode_end(self.id), self.level)
             closed = RpcError(StatusCode.FAILED_PRECONDITION, "sending has ended")
             self.outbox.close(lambda: closed)
@@ -235,6 +239,9 @@ class StreamCall:
         if self.ended:
             return
         self.ended = True
+        answered = self._replied or self.headers is not None
+        if isinstance(error, NotCarriedOut) and not answered:
+            self.not_taken = not self.outbox.begun
         self.inbox.fail(lambda: error)
         self.outbox.close(lambda: error)
         if self._waiter is not None and not self._waiter.done():

@@ -3,7 +3,6 @@
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    Awaitable,
     Callable,
     Generator,
     Iterable,
@@ -21,8 +20,9 @@ from signetrpc.transport._loops import Loop
 from ._assembly import check_size
 from ._items import lowered
 from ._metadata import Metadata
+from ._opening import Begin, Opening
 from ._stream_call import StreamCall
-from .errors import RpcError
+from .errors import NotCarriedOut, RpcError
 
 __all__ = [
     "BidirectionalStream",
@@ -38,15 +38,18 @@ R = TypeVar("R")
 ItemSource = AsyncIterable[I] | Iterable[I]
 """What a caller may give as a stream."""
 
-Begin = Callable[[], Awaitable[StreamCall]]
-
 
 class _Sending(Generic[I]):
     """Encodes and sends a caller's items."""
 
     def __init__(
-        self, call: StreamCall, encode: Callable[[I], bytes], limit: int
+        self,
+        opening: Opening,
+        call: StreamCall,
+        encode: Callable[[I], bytes],
+        limit: int,
     ) -> None:
+        self._opening = opening
         self._call = call
         self._encode = encode
         self._limit = limit
@@ -56,16 +59,21 @@ class _Sending(Generic[I]):
         body = self._encode(value)
         if len(body) > self._limit:
             check_size(len(body), self._limit, "item")
-        if self._call.outbox.send_now(body, protection or level):
+        call = self._call
+        if call.outbox.send_now(body, protection or level):
             return
-        try:
-            await self._call.outbox.send(body, protection or level)
-        except BusyError:
-            raise  # what is midway is another's
-        except BaseException:
-            if self._call.outbox.midway:
-                self._call.cancel()  # half an item cannot be taken back
-            raise
+        while True:
+            try:
+                await call.outbox.send(body, protection or level)
+                return
+            except BusyError:
+                raise  # what is midway is another's
+            except NotCarriedOut:
+                call = self._call = await self._opening.again(call)
+            except BaseException:
+                if call.outbox.midway:
+                    call.cancel()  # half an item cannot be taken back
+                raise
 
     async def send_all(self, source: ItemSource[I]) -> None:
         if isinstance(source, AsyncIterable):
@@ -85,12 +93,18 @@ class _Sending(Generic[I]):
             finally:
                 if isinstance(iterator, Generator):
                     iterator.close()
+        await self.end()
+
+    async def end(self) -> None:
+        if self._call.not_taken:
+            with suppress(RpcError):  # whoever reads learns of it
+                self._call = await self._opening.again(self._call)
         self._call.end_sending()
 
 
 async def one_reply(
     loop: Loop,
-    call: StreamCall,
+    opening: Opening,
     source: ItemSource[I],
     encode: Callable[[I], bytes],
     decode: Callable[[bytes], R],
@@ -102,16 +116,22 @@ async def one_reply(
         RpcError: The call ended otherwise.
         Exception: What the source raised; the call is cancelled.
     """
-    pump = _Pump(loop, call, _Sending(call, encode, limit), source)
+    call = await opening.made()
+    pump = _Pump(loop, opening, _Sending(opening, call, encode, limit), source)
     try:
-        body = await call.inbox.take()
+        while True:
+            try:
+                body = await call.inbox.take()
+                break
+            except NotCarriedOut:
+                call = await opening.again(call)
     except RpcError:
         if pump.failure is not None:
             raise pump.failure from None
         raise
     finally:
         await pump.stop()
-        call.cancel()
+        opening.cancel()
     return decode(body)
 
 
@@ -123,10 +143,10 @@ class _Pump:
     """
 
     def __init__(
-        self, loop: Loop, call: StreamCall, sending: _Sending[I], source: ItemSource[I]
+        self, loop: Loop, opening: Opening, sending: _Sending[I], source: ItemSource[I]
     ) -> None:
         self.failure: Exception | None = None
-        self._call = call
+        self._opening = opening
         self._loop = loop
         self._over = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -137,7 +157,8 @@ class _Pump:
             with self._scope:
                 await sending.send_all(source)
         except RpcError as error:
-            if not self._call.ended:
+            call = self._opening.call
+            if call is not None and not call.ended:
                 self._fail(error)
         except Exception as error:
             self._fail(error)
@@ -146,7 +167,7 @@ class _Pump:
 
     def _fail(self, error: Exception) -> None:
         self.failure = error
-        self._call.cancel()
+        self._opening.cancel()
 
     def cancel(self) -> None:
         """Let the task end."""
@@ -178,22 +199,17 @@ class ServerStream(Generic[R]):
     """
 
     def __init__(self, begin: Begin, decode: Callable[[bytes], R]) -> None:
-        self._begin = begin
+        self._opening = Opening(begin)
         self._decode = decode
         self._call: StreamCall | None = None
-        self._beginning: anyio.Lock | None = None
 
     async def _started(self) -> StreamCall:
-        if self._call is not None:
-            return self._call
-        if self._beginning is None:
-            self._beginning = anyio.Lock(fast_acquire=True)
-        async with self._beginning:  # one task can send while another reads
-            if self._call is None:
-                call = await self._begin()
+        if self._call is None:
+            call = await self._opening.made()
+            if self._call is None:  # or another task has come this far meanwhile
                 self._begun(call)
                 self._call = call
-            return self._call
+        return self._call
 
     def _begun(self, call: StreamCall) -> None:
         """Prepare what else there is to a call."""
@@ -211,9 +227,15 @@ class ServerStream(Generic[R]):
         call = self._call
         if call is None:
             call = await self._started()
-        inbox = call.inbox
-        # Not by way of a coroutine where nothing has to be waited for.
-        return self._decode(inbox.pop() if inbox.waiting else await inbox.take())
+        while True:
+            inbox = call.inbox
+            try:
+                # Not by way of a coroutine where nothing has to be waited for.
+                body = inbox.pop() if inbox.waiting else await inbox.take()
+            except NotCarriedOut:
+                call = self._call = await self._opening.again(call)
+            else:
+                return self._decode(body)
 
     async def __aenter__(self) -> Self:
         await self._started()
@@ -228,9 +250,9 @@ class ServerStream(Generic[R]):
         self.cancel()
 
     def __del__(self) -> None:
-        call = getattr(self, "_call", None)
-        if call is not None:
-            call.abandon()
+        opening: Opening | None = getattr(self, "_opening", None)
+        if opening is not None:
+            opening.abandon()
 
     @property
     def waiting(self) -> bool:
@@ -239,17 +261,23 @@ class ServerStream(Generic[R]):
 
     def cancel(self) -> None:
         """Give the call up, unless it has ended: the server's handler is cancelled."""
-        if self._call is not None:
-            self._call.cancel()
+        self._opening.cancel()
 
     async def headers(self) -> Metadata:
         """Wait for the metadata that the server sends ahead of its first item."""
-        return await (await self._started()).wait_headers()
+        call = await self._started()
+        headers = await call.wait_headers()
+        if call.not_taken:
+            with suppress(RpcError):  # whoever reads learns of it
+                call = self._call = await self._opening.again(call)
+                headers = await call.wait_headers()
+        return headers
 
     @property
     def trailers(self) -> Metadata:
         """The metadata that came at the end; empty before."""
-        return () if self._call is None else self._call.trailers
+        call = self._opening.call
+        return () if call is None else call.trailers
 
 
 def headers_so_far(stream: ServerStream[Any]) -> Metadata:
@@ -286,9 +314,10 @@ class BidirectionalStream(ServerStream[R], Generic[I, R]):
         self._pump: _Pump | None = None
 
     def _begun(self, call: StreamCall) -> None:
-        self._sending: _Sending[I] = _Sending(call, self._encode, self._limit)
+        opening = self._opening
+        self._sending: _Sending[I] = _Sending(opening, call, self._encode, self._limit)
         if self._source is not None:
-            self._pump = _Pump(self._loop, call, self._sending, self._source)
+            self._pump = _Pump(self._loop, opening, self._sending, self._source)
 
     async def __anext__(self) -> R:
         try:
@@ -329,7 +358,8 @@ class BidirectionalStream(ServerStream[R], Generic[I, R]):
         Raises:
             BusyError: Another task is sending.
         """
-        (await self._started()).end_sending()
+        await self._started()
+        await self._sending.end()
 
     async def __aexit__(self, *_: Any) -> None:
         self.cancel()

@@ -10,6 +10,7 @@ from signetrpc.rpc._client_connection import ClientConnection
 from signetrpc.rpc._codec import encode_value
 from signetrpc.rpc._messages import (
     PART_BYTES,
+    Call,
     encode_call,
     encode_cancel,
     encode_go_away,
@@ -18,6 +19,7 @@ from signetrpc.rpc._messages import (
     encode_status,
     parts_of,
 )
+from signetrpc.rpc.errors import NotCarriedOut
 from signetrpc.transport import (
     ConnectionClosed,
     RemoteProtocolError,
@@ -110,6 +112,34 @@ async def test_a_call_that_waits_for_room_is_made_where_it_waits() -> None:
         await settle()
         assert table.caller.ended["a"] == b"still answered"
         assert table.far.pipe.closed
+
+
+@pytest.mark.parametrize("last_id", [0, 1])
+async def test_nor_is_it_made_where_nobody_takes_it(last_id: int) -> None:
+    async with calls() as table:
+        if last_id:
+            await table.start("a")
+        table.far.pipe.full = True
+        await table.start("b")
+        table.far.say(encode_go_away(30.0))
+        table.far.say(encode_go_away(30.0, last_id))
+        table.far.pipe.make_room()
+        await settle()
+        assert isinstance(table.caller.ended["b"], NotCarriedOut)
+        assert [type(each) for each in table.far.heard()] == [Call] * last_id
+        if last_id:
+            table.far.say(encode_reply(1, NIL, b"still answered"))
+            await settle()
+        assert table.far.pipe.closed
+
+
+async def test_a_call_whose_connection_breaks_before_it_is_sent_was_not_made() -> None:
+    async with calls() as table:
+        table.far.pipe.full = True
+        await table.start("a")
+        table.far.pipe.abort()
+        await settle()
+        assert isinstance(table.caller.ended["a"], NotCarriedOut)
 
 
 async def test_a_retired_connection_closes_when_nobody_waits_for_room() -> None:
