@@ -42,9 +42,11 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def nothing_left(address: str, journal: Journal) -> AsyncGenerator[None]:
+async def nothing_left(
+    address: str, credentials: ClientCredentials, journal: Journal
+) -> AsyncGenerator[None]:
     """See that both processes hold afterwards what they held before."""
-    async with connected(address) as observer:
+    async with connected(address, credentials=credentials) as observer:
         for _ in range(2 * AT_ONCE):  # the first bring in code and fill caches
             assert await journal.make(observer) is StatusCode.OK
         there, here = await held_by(observer), held()
@@ -54,14 +56,36 @@ async def nothing_left(address: str, journal: Journal) -> AsyncGenerator[None]:
     journal.check()
 
 
+# In the order that the faults take them, each loop two further on: each fault meets
+# both suites, each loop all four.
+WAYS: Final = (
+    ("ntlm", "aes256gcm"),
+    ("kerberos", "aes256gcm"),
+    ("ntlm", "gss"),
+    ("kerberos", "gss"),
+)
+
+
 @pytest.mark.parametrize("fault", [*Fault])
 async def test_calls_of_all_kinds(
-    server: ServerProcess, tmp_path: Path, fault: Fault
+    ntlm_servers: ServerOf,
+    kerberos_servers: ServerOf,
+    kerberos_environment: Kdc,
+    anyio_backend: str,
+    tmp_path: Path,
+    fault: Fault,
 ) -> None:
+    number = [*Fault].index(fault) + (2 if anyio_backend == "trio" else 0)
+    mechanism, suite = WAYS[number % len(WAYS)]
+    credentials: ClientCredentials = ALICE
+    address = ntlm_servers(anyio_backend).address
+    if mechanism == "kerberos":
+        credentials = TicketCache(kerberos_environment.kinit("alice"))
+        address = kerberos_servers(anyio_backend).address
     journal = Journal(tmp_path / "journal", random.Random(7420))
     with anyio.fail_after(2 * PATIENCE):
-        async with nothing_left(server.address, journal):
-            await trouble(server.address, ALICE, journal, fault)
+        async with nothing_left(address, credentials, journal):
+            await trouble(address, credentials, journal, fault, suite)
 
 
 class FlipOnce:

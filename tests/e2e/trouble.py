@@ -7,8 +7,8 @@ import anyio
 
 from signetrpc.rpc import (
     Channel,
+    ClientCredentials,
     KeepalivePolicy,
-    Password,
     SecurityPolicy,
     StatusCode,
     connect,
@@ -16,6 +16,7 @@ from signetrpc.rpc import (
 from tests.e2e.faults import Fault, afflict
 from tests.e2e.ledger import Journal
 from tests.e2e.proxies import at_once, proxied, whole
+from tests.support.kdc import SERVICE
 
 __all__ = ["AT_ONCE", "trouble"]
 
@@ -63,7 +64,11 @@ async def call_until(
 
 
 async def trouble(
-    address: str, credentials: Password, journal: Journal, fault: Fault
+    address: str,
+    credentials: ClientCredentials,
+    journal: Journal,
+    fault: Fault,
+    suite: str = "aes256gcm",
 ) -> None:
     """Make calls through a proxy that does something to them, and then nothing more."""
     async with (
@@ -71,7 +76,8 @@ async def trouble(
         connect(
             proxy.address,
             credentials=credentials,
-            policy=SecurityPolicy(handshake_seconds=2.0),
+            policy=SecurityPolicy(suites=(suite,), handshake_seconds=2.0),
+            service_principal=SERVICE,
             default_timeout=5.0,
             keepalive=KeepalivePolicy() if fault in HARMLESS else SHORT,
         ) as channel,
