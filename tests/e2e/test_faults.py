@@ -33,7 +33,7 @@ from tests.e2e.faults import Fault, afflict
 from tests.e2e.ledger import Journal, Ledger, held, held_by, no_more
 from tests.e2e.processes import PATIENCE, ServerProcess, connected
 from tests.e2e.proxies import proxied
-from tests.e2e.trouble import AT_ONCE, trouble
+from tests.e2e.trouble import AT_ONCE, trouble, way_of
 from tests.support.kdc import Kdc
 from tests.support.kinds import of
 from tests.support.negotiation import ALICE
@@ -56,16 +56,6 @@ async def nothing_left(
     journal.check()
 
 
-# In the order that the faults take them, each loop two further on: each fault meets
-# both suites, each loop all four.
-WAYS: Final = (
-    ("ntlm", "aes256gcm"),
-    ("kerberos", "aes256gcm"),
-    ("ntlm", "gss"),
-    ("kerberos", "gss"),
-)
-
-
 @pytest.mark.parametrize("fault", [*Fault])
 async def test_calls_of_all_kinds(
     ntlm_servers: ServerOf,
@@ -75,8 +65,7 @@ async def test_calls_of_all_kinds(
     tmp_path: Path,
     fault: Fault,
 ) -> None:
-    number = [*Fault].index(fault) + (2 if anyio_backend == "trio" else 0)
-    mechanism, suite = WAYS[number % len(WAYS)]
+    mechanism, suite = way_of([*Fault].index(fault), anyio_backend)
     credentials: ClientCredentials = ALICE
     address = ntlm_servers(anyio_backend).address
     if mechanism == "kerberos":
