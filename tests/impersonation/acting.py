@@ -7,7 +7,7 @@ the name of the error that stopped it.
 import os
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -151,13 +151,31 @@ _AWAITING: Final[dict[str, Callable[[str], Awaitable[str]]]] = {
 
 ACTIONS: Final = tuple(_BLOCKING)
 
-STYLES: Final = ("waiting", "pooled", "threaded", "inline")
+STYLES: Final = (
+    "waiting",
+    "pooled",
+    "threaded",
+    "inline",
+    "given",
+    "given_in_thread",
+    "taken",
+    "taken_in_thread",
+    "each",
+    "each_in_thread",
+)
 """The methods of `Acting`, each of which does every action in its own way."""
 
 
 def _blocking(action: str, argument: str) -> str:
     try:
         return _BLOCKING[action](argument)
+    except OSError as error:
+        return type(error).__name__
+
+
+async def _awaiting(action: str, argument: str) -> str:
+    try:
+        return await _AWAITING[action](argument)
     except OSError as error:
         return type(error).__name__
 
@@ -172,10 +190,7 @@ class Acting:
 
     @method
     async def waiting(self, action: str, argument: str) -> str:
-        try:
-            return await _AWAITING[action](argument)
-        except OSError as error:
-            return type(error).__name__
+        return await _awaiting(action, argument)
 
     @method
     async def pooled(self, action: str, argument: str) -> str:
@@ -189,6 +204,36 @@ class Acting:
     @method(inline=True)
     def inline(self, action: str, argument: str) -> str:
         return _blocking(action, argument)
+
+    # The other kinds of call: each item is an argument, or what an action gave.
+
+    @method
+    async def given(self, action: str, argument: str) -> AsyncIterator[str]:
+        yield await _awaiting(action, argument)
+
+    @method
+    def given_in_thread(self, action: str, argument: str) -> Iterator[str]:
+        yield _blocking(action, argument)
+
+    @method
+    async def taken(self, arguments: AsyncIterator[str], action: str) -> list[str]:
+        return [await _awaiting(action, each) async for each in arguments]
+
+    @method
+    def taken_in_thread(self, arguments: Iterator[str], action: str) -> list[str]:
+        return [_blocking(action, each) for each in arguments]
+
+    @method
+    async def each(
+        self, arguments: AsyncIterator[str], action: str
+    ) -> AsyncIterator[str]:
+        async for argument in arguments:
+            yield await _awaiting(action, argument)
+
+    @method
+    def each_in_thread(self, arguments: Iterator[str], action: str) -> Iterator[str]:
+        for argument in arguments:
+            yield _blocking(action, argument)
 
     @method
     async def worker(self) -> int:

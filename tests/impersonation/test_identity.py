@@ -18,6 +18,7 @@ import pytest
 from signetrpc.rpc import Channel
 from tests.e2e.processes import FLAVOURS
 from tests.impersonation.acting import ACTIONS, STYLES, Acting
+from tests.impersonation.acting_calls import act_by
 from tests.impersonation.calling import call, calling_as
 from tests.impersonation.door import Door
 from tests.impersonation.processes import ServerProcess, status_of
@@ -139,10 +140,7 @@ def expected(world: World, person: Person, other: Person) -> list[tuple[str, str
 
 async def done(channel: Channel, style: str, action: str, argument: object) -> str:
     """Have an action done and return what it gave."""
-    found: str = await call(
-        channel, Acting, style, action=action, argument=str(argument)
-    )
-    return found
+    return await act_by(channel, style, action, str(argument))
 
 
 async def make(world: World, channel: Channel, person: Person, style: str) -> None:
