@@ -1,8 +1,8 @@
 """What an open connection carries besides calls: room for bodies, and signs of life."""
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from signetrpc.transport import (
     ConnectionClosed,
@@ -27,6 +27,9 @@ from ._messages import (
 )
 
 __all__ = ["Exchange"]
+
+_FEW_SENDERS: Final = 64
+"""So many who queued for room and left may stay in the queue whatever else does."""
 
 
 class Exchange(Connection):
@@ -58,6 +61,7 @@ class Exchange(Connection):
         self._senders: list[tuple[int, int, Waiter[None]]] = []  # a heap
         self._tickets = count(1)
         self._queued = count()
+        self._most_queued = _FEW_SENDERS
         self._drainer = False
         self._asks = keepalive is not None
         self._keepalive = Keepalive(keepalive or DEFAULT_KEEPALIVE, loop.time())
@@ -165,6 +169,12 @@ class Exchange(Connection):
         if ticket is None:
             ticket = next(self._tickets)
         waiter: Waiter[None] = self._loop.waiter()
+        if len(self._senders) >= self._most_queued:
+            # Who has left: while there is no room nobody comes by their places, and
+            # a peer that gives none can make any number of calls and cancel them.
+            self._senders = [each for each in self._senders if not each[2].done()]
+            heapify(self._senders)
+            self._most_queued = max(_FEW_SENDERS, 2 * len(self._senders))
         heappush(self._senders, (ticket, next(self._queued), waiter))
         if self._pipe.congested and not self._drainer:
             self._drainer = True
