@@ -58,6 +58,8 @@ class AnsweringConnection(Exchange):
         super().__init__(loop, link, window=serving.window, keepalive=serving.keepalive)
         self._serving = serving
         self._calls: dict[int, RunningCall] = {}
+        self._leaving: set[int] = set()  # given up, and their handlers still run
+        self._most_calls = serving.max_calls
         self._thread = thread_id()
         self._stopping = False
         self._assemblies = Assemblies(
@@ -74,10 +76,6 @@ class AnsweringConnection(Exchange):
     def busy(self) -> bool:
         """True while calls are under way."""
         return bool(self._calls)
-
-    def has(self, call: RunningCall) -> bool:
-        """True while a call is under way."""
-        return call.id in self._calls
 
     # Answering.
 
@@ -308,8 +306,37 @@ class AnsweringConnection(Exchange):
     def _cancel(self, call: RunningCall) -> None:
         if call.relay is not None:
             call.relay.cancel(call)
-        elif call.task is not None:
+            return
+        if call.task is not None:
             call.task.cancel()
+        if not call.begun:
+            call.begun = None
+        elif not call.answering:
+            # It may take its time, and a client can make any number of calls and give
+            # them up.  Precedent: gRPC-Go counts handlers since CVE-2023-44487.
+            self._leaving.add(call.id)
+            if len(self._leaving) >= self._serving.max_calls:
+                self._most_calls = 0
+
+    def handler_ended(self, call: RunningCall) -> None:
+        """Take note that the handler of a call has ended, whatever ended it."""
+        if call.id in self._calls:
+            if not call.answering:
+                # Cancelled by itself, as a handler that waits in a scope it cancels;
+                # or because the server stops.
+                self.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
+        elif self._leaving:
+            self._leaving.discard(call.id)
+            if len(self._leaving) < self._serving.max_calls:
+                self._most_calls = self._serving.max_calls
+
+    def _too_many(self) -> RpcError:
+        """Return what a call is refused with while `_most_calls` are under way."""
+        text = f"{len(self._calls)} calls under way on this connection"
+        if len(self._calls) < self._serving.max_calls:
+            text = f"{len(self._leaving)} calls given up whose handlers still run"
+        text += f", limit {self._serving.max_calls}"
+        return RpcError(StatusCode.RESOURCE_EXHAUSTED, text)
 
 
 def _encoded(

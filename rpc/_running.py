@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import Context
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 
 from signetrpc.transport import Protection
-from signetrpc.transport._loops import Loop
+from signetrpc.transport._loops import Loop, cancellation
 
 from ._answering import AnsweringConnection
 from ._assembly import check_size
@@ -24,6 +24,13 @@ from ._status import StatusCode
 from .errors import RpcError
 
 __all__ = ["Runner"]
+
+_OTHERS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What a handler may pass on that ends more than its call, beside cancellation.
+
+All else is a mistake of its own: libraries that are not in Python have exceptions that
+are no `Exception`, for what they call panic, and a caller's bytes may bring one about.
+"""
 
 
 class Runner:
@@ -57,8 +64,8 @@ class Runner:
         if style is HandlerStyle.INLINE:
             try:
                 result = context.run(call.endpoint.function, arguments, None)
-            except Exception as error:
-                self._owner.fail(call, self._owner.unexpected(call, error))
+            except BaseException as error:
+                self._failed(call, error)
             else:
                 self._owner.reply(call, result)
             return
@@ -135,25 +142,33 @@ class Runner:
         work: Callable[[], Awaitable[Any]],
         done: Callable[[RunningCall, Any], None],
     ) -> None:
-        owner = self._owner
+        if call.begun is None:
+            return  # given up; trio begins even so
+        call.begun = True
         try:
             result = await work()
-        except Exception as error:
-            owner.fail(call, owner.unexpected(call, error))
-        except BaseExceptionGroup as group:
-            # Cancelled under trio, with tasks of its own that failed on the way out.
-            errors, cancellations = group.split(Exception)
-            if errors is not None:
-                owner.fail(call, owner.unexpected(call, errors))
-            if cancellations is not None:
-                raise cancellations from None
+        except BaseException as error:
+            self._failed(call, error)
         else:
             done(call, result)
         finally:
-            # Cancelled by itself, as a handler that waits in a scope it cancels; or
-            # because the server stops.
-            if not call.answering and owner.has(call):
-                owner.fail(call, RpcError(StatusCode.CANCELLED, "the handler ended"))
+            self._owner.handler_ended(call)
+
+    def _failed(self, call: RunningCall, error: BaseException) -> None:
+        """Answer a call whose handler raised, and raise again what is not its own."""
+        owner = self._owner
+        if isinstance(error, Exception):
+            owner.fail(call, owner.unexpected(call, error))
+            return
+        mistake, other = _parted(error)
+        if mistake is not None:
+            if not isinstance(mistake, Exception):
+                wrapped = RuntimeError(f"{type(mistake).__name__} from a handler")
+                wrapped.__cause__ = mistake
+                mistake = wrapped
+            owner.fail(call, owner.unexpected(call, mistake))
+        if other is not None:
+            raise other from None
 
     async def _give(self, call: RunningCall, arguments: Any, items: Any) -> None:
         """Send what the handler gives."""
@@ -219,3 +234,15 @@ class Runner:
         if call.endpoint.handler.style.in_thread:
             return ThreadItems[Any](call.inbox, decode)
         return AsyncItems[Any](call.inbox, decode)
+
+
+def _parted(
+    error: BaseException,
+) -> tuple[BaseException | None, BaseException | None]:
+    """Return what is a handler's own mistake, and what is not."""
+    others = (*_OTHERS, cancellation())
+    if isinstance(error, BaseExceptionGroup):
+        # Cancelled under trio, with tasks of its own that failed on the way out.
+        other, mistake = error.split(others)
+        return mistake, other
+    return (None, error) if isinstance(error, others) else (error, None)

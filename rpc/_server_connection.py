@@ -257,12 +257,8 @@ class ServerConnection(AnsweringConnection):
                 f"the call came at {level.name}"
             )
             return RpcError(StatusCode.PERMISSION_DENIED, text), text
-        if len(self._calls) >= serving.max_calls:
-            return RpcError(
-                StatusCode.RESOURCE_EXHAUSTED,
-                f"{len(self._calls)} calls under way on this connection, "
-                f"limit {serving.max_calls}",
-            ), ""
+        if len(self._calls) >= self._most_calls:
+            return self._too_many(), ""
         reason = None
         if serving.authorize is not authenticated or context.caller.anonymous:
             request = AuthorizationRequest(

@@ -78,11 +78,13 @@ class RunningCall:
         inbox: Where the caller's items wait; for arguments in parts, what counts them.
         outbox: Where items of the result, or its parts, are sent.
         answering: True while a reply is on its way in parts.
+        begun: True once a task has begun to run its handler; None if it is not to.
         crossing: Of a relayed call: what caller and worker may say next.
     """
 
     __slots__ = (
         "answering",
+        "begun",
         "context",
         "crossing",
         "endpoint",
@@ -108,6 +110,7 @@ class RunningCall:
         self.inbox: Inbox | None = None
         self.outbox: Outbox | None = None
         self.answering = False
+        self.begun: bool | None = False
         self.crossing: Crossing | None = None
 
     def close(self, error: Callable[[], Exception]) -> None:

@@ -19,7 +19,16 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-__all__ = ["Loop", "Task", "Timer", "Waiter", "on_trio", "open_loop", "thread_id"]
+__all__ = [
+    "Loop",
+    "Task",
+    "Timer",
+    "Waiter",
+    "cancellation",
+    "on_trio",
+    "open_loop",
+    "thread_id",
+]
 
 T = TypeVar("T")
 
@@ -157,6 +166,11 @@ def on_trio() -> bool:
     # Not imported yet means not running; importing it here would demand it.
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def cancellation() -> type[BaseException]:
+    """Return what the running event loop cancels its tasks with."""
+    return sys.modules["trio"].Cancelled if on_trio() else asyncio.CancelledError
 
 
 def thread_id() -> int:

@@ -1,5 +1,6 @@
 """An event loop that is the test's: tasks run when it says, and it sees who waits."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ __all__ = ["StepLoop", "StepTask", "StepWaiter", "Stopped", "finished"]
 T = TypeVar("T")
 
 
-class Stopped(BaseException):
+class Stopped(CancelledError):
     """What a task is cancelled with."""
 
 
