@@ -310,12 +310,13 @@ class ClientConnection(Exchange):
             case Credit() if message.id:
                 pass
             case GoAway(last_id=last_id, reason=reason):
-                if reason:
+                if reason and not self.sent_away:
                     self.sent_away = reason
                     _log.warning("the server sends this client away: %r", reason)
                 self._last_taken = last_id
-                for call_id in [each for each in self._calls if each > last_id]:
-                    self._take(call_id).end(NotCarriedOut())
+                for call_id, call in list(self._calls.items()):
+                    if call_id > last_id and (level or not call.level):  # or unproven
+                        self._take(call_id).end(NotCarriedOut())
                 self.retire()
                 return
             case _:
@@ -358,8 +359,7 @@ class ClientConnection(Exchange):
                     return
                 case Headers():
                     if call_id in self._assemblies:
-                        text = f"headers of {call_id} come too late"
-                        raise RemoteProtocolError(text)
+                        raise RemoteProtocolError(f"headers of {call_id} come too late")
                     call.take_headers(message)
                     return
                 case Item():

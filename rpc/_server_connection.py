@@ -15,6 +15,7 @@ from signetrpc.transport import (
     ANONYMOUS,
     ConnectionClosed,
     ImpersonationLevel,
+    InsufficientProtection,
     LocalUser,
     Protection,
     RemoteProtocolError,
@@ -336,15 +337,21 @@ class ServerConnection(AnsweringConnection):
         if self._retiring:
             return
         self._retiring = True
-        self._send(encode_go_away(grace), self.established.minimum)
+        self._send_away(encode_go_away(grace))
         self._ask()
         self._last_asked = self._keepalive.number
 
     def _overasked(self, error: RemoteProtocolError) -> TransportError:
         # Told why, and closed in order: its owner has to change something.
-        message = encode_go_away(0.0, self._last_id, str(error))
-        self._send(message, self.established.minimum)
+        self._send_away(encode_go_away(0.0, self._last_id, str(error)))
         return ConnectionClosed(str(error), clean=False)
+
+    def _send_away(self, go_away: bytes) -> None:
+        # Signed wherever it can be: by it the client has calls made again.
+        try:
+            self._send(go_away, max(Protection.SIGN, self.established.minimum))
+        except InsufficientProtection:
+            self._send(go_away, self.established.minimum)
 
     def _ponged(self) -> None:
         # The answer to an earlier PING was sent before the client knew.
@@ -352,8 +359,7 @@ class ServerConnection(AnsweringConnection):
         if knows and self._last_taken is None:
             self._last_taken = self._last_id
             grace = max(0.0, self._drained_at - self._loop.time())
-            message = encode_go_away(grace, self._last_id)
-            self._send(message, self.established.minimum)
+            self._send_away(encode_go_away(grace, self._last_id))
             self._flush_soon()
             self._end_if_drained()
 
