@@ -49,20 +49,28 @@ class Opening:
         """Make the call, if it is not made, and return it.
 
         Raises:
-            RpcError: It cannot be made.
+            RpcError: It cannot be made, or the stream was given up.
         """
         if self.call is not None:
             return self.call
         async with self._turn():  # one task can send while another reads
             if self.call is None:
+                self._check()
                 try:
-                    self.call = await self._begin()
+                    call = await self._begin()
                 except NotCarriedOut:  # while its arguments were on their way
                     if self._spent:
                         raise
                     self._spent = True
-                    self.call = await self._begin()
+                    call = await self._begin()
+                self.call = call
+                if self._given_up:
+                    call.cancel()
             return self.call
+
+    def _check(self) -> None:
+        if self._given_up:
+            raise RpcError(StatusCode.CANCELLED, "the call was cancelled")
 
     async def again(self, former: StreamCall) -> StreamCall:
         """Return the call in the place of one that was not carried out.
@@ -81,8 +89,7 @@ class Opening:
                 return call  # another task was here first
             if self._error is not None:
                 raise self._error
-            if self._given_up:
-                raise RpcError(StatusCode.CANCELLED, "the call was cancelled")
+            self._check()
             if self._spent or not former.not_taken:
                 raise NotCarriedOut
             try:
@@ -99,9 +106,9 @@ class Opening:
             return call
 
     def cancel(self) -> None:
-        """Give the call up, unless it has ended."""
+        """Give the call up, unless it has ended; one that was not made never is."""
+        self._given_up = True
         if self.call is not None:
-            self._given_up = True
             self.call.cancel()
 
     def abandon(self) -> None:

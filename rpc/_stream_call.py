@@ -3,8 +3,9 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import anyio
+
 from signetrpc.transport import Protection, RemoteProtocolError
-from signetrpc.transport._loops import Waiter
 
 from ._call_info import CallInfo
 from ._declared_errors import NO_ERRORS, ErrorClasses, typed_error
@@ -104,7 +105,7 @@ class StreamCall:
         self._gives = kind.gives_items
         self._errors = errors
         self._replied = False  # with an item, or with all there is
-        self._waiter: Waiter[None] | None = None
+        self._heading: anyio.Event | None = None
 
     def end_sending(self) -> None:
         """Tell the server that no further items come.
@@ -143,11 +144,9 @@ class StreamCall:
         Nothing, if it answers without.
         """
         while self.headers is None and not self.ended and not self._replied:
-            self._waiter = self._connection.loop.waiter()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            if self._heading is None:
+                self._heading = anyio.Event()
+            await self._heading.wait()  # several tasks may
         return self.headers or ()
 
     # The connection calls these.
@@ -161,7 +160,7 @@ class StreamCall:
         Raises:
             RemoteProtocolError: There was no credit for it.
         """
-        if message.more or not self._gives or self._waiter is not None:
+        if message.more or not self._gives or self._heading is not None:
             return False
         if not self.inbox.put(message.body):
             return False
@@ -180,9 +179,13 @@ class StreamCall:
             self._connection.send(encode_cancel(self.id), self.level)
             self.end(error)
             return True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
         return ended
+
+    def _wake(self) -> None:
+        heading, self._heading = self._heading, None
+        if heading is not None:
+            heading.set()
 
     def _receive(
         self, message: Item | Part | Reply | Status | Headers | Credit
@@ -244,8 +247,7 @@ class StreamCall:
             self.not_taken = not self.outbox.begun
         self.inbox.fail(lambda: error)
         self.outbox.close(lambda: error)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
 
     def _give_credit(self, size: int) -> None:
         if not self.ended:
