@@ -306,7 +306,12 @@ class Server:
         Args:
             grace: Seconds after which calls that are not over are cut off, with status
                 UNAVAILABLE.
+
+        Raises:
+            ValueError: The grace is below 0.
         """
+        if not grace >= 0:
+            raise ValueError(f"a grace of {grace} seconds is below 0")
         for each in self._aware:
             each.draining()
         runs = list(self._runs)
