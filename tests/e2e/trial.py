@@ -8,7 +8,7 @@ import gc
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from signetrpc.rpc import (
     current_call,
     current_caller,
     method,
+    raised,
     service,
 )
 from signetrpc.rpc._decorators import service_definition
@@ -99,6 +100,12 @@ class Trial:
     @method(Protection.SEAL)
     async def sealed(self, text: str) -> str:
         return text
+
+    @method(Protection.SIGN)
+    async def echo(self, texts: AsyncIterator[str]) -> AsyncIterator[str]:
+        """Give each text back, and those in capitals sealed."""
+        async for text in texts:
+            yield raised(text, Protection.SEAL) if text.isupper() else text
 
     # Who calls, as each kind of handler sees it.
 

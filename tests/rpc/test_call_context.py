@@ -22,6 +22,7 @@ from signetrpc.rpc._messages import (
     Status,
     encode_call,
     encode_cancel,
+    encode_item,
 )
 from signetrpc.transport import Limits, Protection
 from tests.rpc.test_context import context
@@ -81,7 +82,7 @@ class Ahead:
     async def wrong(self) -> None:
         with pytest.raises(ValueError, match="reserved"):
             current_call().send_headers({"signet-x": "1"})
-        with pytest.raises(ValueError, match="limit 16384"):
+        with pytest.raises(RpcError, match="headers of 20001 bytes, limit 16384"):
             current_call().send_headers({"k": "x" * 20_000})
         current_call().send_headers({"k": "right"})
 
@@ -100,6 +101,14 @@ class Ahead:
             self.causes.append(call.cancelled_because)
             assert call.cancelled
             call.send_headers({"nobody": "hears"})
+
+    @method
+    async def take(self, items: AsyncIterator[bytes]) -> None:
+        try:
+            async for _ in items:
+                pass
+        finally:
+            self.causes.append(current_call().cancelled_because)
 
     def late(self) -> None:
         try:
@@ -250,6 +259,20 @@ async def test_a_handler_learns_that_its_time_to_finish_is_over() -> None:
         loop.advance(6)
         await settle()
         assert served.causes == [CancellationCause.SERVER_STOPPING]
+
+
+async def test_a_handler_learns_that_what_came_is_over_a_limit() -> None:
+    served = Ahead()
+    async with server_end(served, max_body_bytes=100) as (_, far, _):
+        begin(far, "take")
+        await settle()
+        far.say(encode_item(1, bytes(101)), level=SIGN)
+        await settle()
+        assert served.causes == [CancellationCause.REFUSED]
+        (status,) = far.heard()
+        assert isinstance(status, Status)
+        assert status.code == StatusCode.RESOURCE_EXHAUSTED
+        assert status.message == "item of 101 bytes, limit 100"
 
 
 def test_names_for_who_calls() -> None:
