@@ -243,6 +243,7 @@ def _parted(
     others = (*_OTHERS, cancellation())
     if isinstance(error, BaseExceptionGroup):
         # Cancelled under trio, with tasks of its own that failed on the way out.
-        other, mistake = error.split(others)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        other, mistake = group.split(others)
         return mistake, other
     return (None, error) if isinstance(error, others) else (error, None)
