@@ -55,9 +55,15 @@ class AnsweringConnection(Exchange):
     _peer_role = "client"
 
     def __init__(self, loop: Loop, link: Link, serving: Serving) -> None:
-        super().__init__(loop, link, window=serving.window, keepalive=serving.keepalive)
-        self._serving = serving
         self._calls: dict[int, RunningCall] = {}
+        super().__init__(
+            loop,
+            link,
+            self._calls,
+            window=serving.window,
+            keepalive=serving.keepalive,
+        )
+        self._serving = serving
         self._leaving: set[int] = set()  # given up, and their handlers still run
         self._most_calls = serving.max_calls
         self._thread = thread_id()
@@ -135,7 +141,8 @@ class AnsweringConnection(Exchange):
             return  # cancelled, or out of time
         try:
             body = call.endpoint.handler.method.encode_result(result)
-            check_size(len(body), self._serving.max_body_bytes, "reply")
+            if len(body) > self._serving.max_body_bytes:
+                check_size(len(body), self._serving.max_body_bytes, "reply")
             trailers = encode_metadata(call.context.trailers)
         except Exception as error:
             if isinstance(error, RpcError):
@@ -253,12 +260,14 @@ class AnsweringConnection(Exchange):
     def _finish(self, call: RunningCall, status: StatusCode, reason: str = "") -> None:
         """Take a call out of the table; the one way out of it."""
         del self._calls[call.id]
-        self._deadlines.discard(call.id)
-        self._assemblies.discard(call.id)
+        user = None
         if call.relay is not None:
             call.relay.forget(call)
-        call.close(_ENDED[status])
-        user = None if call.link is None else call.link.user.name
+            if call.link is not None:
+                user = call.link.user.name
+        if call.inbox is not None or call.outbox is not None:
+            self._assemblies.discard(call.id)
+            call.close(_ENDED[status])
         self._audit(call.context, status, reason, user)
 
     def _audit(
@@ -309,6 +318,7 @@ class AnsweringConnection(Exchange):
             return
         if call.task is not None:
             call.task.cancel()
+            self._loop.keep(call.task)
         if not call.begun:
             call.begun = None
         elif not call.answering:

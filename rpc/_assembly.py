@@ -102,7 +102,11 @@ class _Gathering:
 
 
 class Assemblies:
-    """The bodies of one connection that are not whole yet."""
+    """The bodies of one connection that are not whole yet.
+
+    Attributes:
+        bodies: Them, by the number of their call.
+    """
 
     def __init__(self, limit: int, what: str, buffers: Buffers) -> None:
         """Start with none.
@@ -116,11 +120,11 @@ class Assemblies:
         self._total_limit = limit * _MOST_AT_ONCE
         self._what = what
         self._buffers = buffers
-        self._bodies: dict[int, _Gathering] = {}
+        self.bodies: dict[int, _Gathering] = {}
         self._total = 0
 
     def __contains__(self, call_id: int) -> bool:
-        return call_id in self._bodies
+        return call_id in self.bodies
 
     def checked(self, body: bytes) -> bytes:
         """Return a body that came whole.
@@ -138,12 +142,12 @@ class Assemblies:
         Raises:
             RpcError: RESOURCE_EXHAUSTED; the body is dropped.
         """
-        body = self._bodies.get(call_id)
+        body = self.bodies.get(call_id)
         size = len(piece)
         # The first piece came with the call or the reply, whose number is limited.
         counted = 0 if body is None else size
         if body is None:
-            body = self._bodies[call_id] = _Gathering(self._buffers.take())
+            body = self.bodies[call_id] = _Gathering(self._buffers.take())
         try:
             check_size(body.size + size, self._limit, self._what)
             check_size(self._total + counted, self._total_limit, "half-received bodies")
@@ -171,7 +175,7 @@ class Assemblies:
             RpcError: RESOURCE_EXHAUSTED, or what `decode` raises; the body is dropped.
         """
         self.add(call_id, piece)
-        body = self._bodies[call_id]
+        body = self.bodies[call_id]
         try:
             with memoryview(body.buffer) as memory, memory[: body.size] as whole:
                 return decode(whole)
@@ -180,7 +184,7 @@ class Assemblies:
 
     def discard(self, call_id: int) -> None:
         """Drop what has arrived of a body.  Unknown ids are ignored."""
-        body = self._bodies.pop(call_id, None)
+        body = self.bodies.pop(call_id, None)
         if body is not None:
             self._total -= body.counted
             self._buffers.give_back(body.buffer)

@@ -80,12 +80,13 @@ class ClientConnection(Exchange):
         buffers: Buffers,
         keepalive: KeepalivePolicy | None = None,
     ) -> None:
-        super().__init__(loop, link, keepalive=keepalive)
         self._calls: dict[int, PendingCall | StreamCall] = {}
+        super().__init__(loop, link, self._calls, keepalive=keepalive)
         self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
         self._retired = False
         self._last_taken = _LAST_CALL_ID
+        self._worn = False
         self.sent_away = ""
         self._waiting_for_room = 0
 
@@ -121,7 +122,7 @@ class ClientConnection(Exchange):
             self._ended is None
             and not self._retired
             and self._next_id <= _LAST_CALL_ID
-            and not self._session.exhausted
+            and not self._worn
         )
 
     async def call(
@@ -218,12 +219,14 @@ class ClientConnection(Exchange):
         metadata: bytes,
         body: bytes,
     ) -> int:
-        self._check_not_ended()
+        if self._ended is not None:
+            raise self._no_connection()
         call_id = self._next_id
         more = len(body) > PART_BYTES
         head = body[:PART_BYTES] if more else body
         self._send(encode_call(call_id, method, timeout, metadata, head, more), level)
-        self._check_not_ended()
+        if self._ended is not None:
+            raise self._no_connection()
         self._unsent += EACH_CALL
         self._next_id = call_id + 1
         self._calls[call_id] = call
@@ -231,11 +234,16 @@ class ClientConnection(Exchange):
             call.outbox = Outbox(self, call_id, level)
         if timeout is not None:
             self._set_deadline(call_id, self._loop.time() + timeout)
-        if len(self._calls) == 1:
+        if self._alone and len(self._calls) == 1:
             self._flush()
         else:
             self._flush_soon()
         return call_id
+
+    def _flush(self) -> None:
+        super()._flush()
+        if self._session.exhausted:
+            self._worn = True
 
     def give_up(self, call_id: int) -> None:
         """Cancel a call, unless it has ended."""
@@ -266,9 +274,8 @@ class ClientConnection(Exchange):
             raise NotCarriedOut
         return end - self._loop.time()
 
-    def _check_not_ended(self) -> None:
-        if self._ended is not None:
-            raise RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
+    def _no_connection(self) -> RpcError:
+        return RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
 
     def _abandon(
         self, call_id: int, cause: CancellationCause = CancellationCause.CALLER
@@ -280,9 +287,9 @@ class ClientConnection(Exchange):
             self._take(call_id)
 
     def _take(self, call_id: int) -> PendingCall | StreamCall:
-        self._deadlines.discard(call_id)
-        self._assemblies.discard(call_id)
         call = self._calls.pop(call_id)
+        if self._assemblies.bodies:
+            self._assemblies.discard(call_id)
         if self._retired:
             self._close_if_idle()
         return call
@@ -291,7 +298,7 @@ class ClientConnection(Exchange):
         self, message: Message, level: Protection, raw: bytes | memoryview
     ) -> None:
         if type(message) is Item:
-            # The short way of the commonest message, with the checks of the long one.
+            # The short way of the commonest messages, with the checks of the long one.
             call = self._calls.get(message.id)
             if (
                 type(call) is StreamCall
@@ -299,6 +306,24 @@ class ClientConnection(Exchange):
                 and call.take_item(message)
             ):
                 self._arrived(len(message.body) + ITEM_OVERHEAD)
+                return
+        elif type(message) is Reply:
+            call = self._calls.get(message.id)
+            if (
+                type(call) is PendingCall
+                and level >= call.level
+                and message.trailers is None
+                and not message.more
+                and not self._assemblies.bodies
+            ):
+                try:
+                    outcome: object = call.decode(
+                        self._assemblies.checked(message.body)
+                    )
+                except Exception as error:
+                    outcome = error
+                self._take(message.id)
+                call.end(outcome)
                 return
         match message:
             case Reply() | Status() | Headers():
@@ -382,9 +407,10 @@ class ClientConnection(Exchange):
         self._abandon(call_id, CancellationCause.DEADLINE)
 
     def _lost(self, error: TransportError) -> None:
-        calls, self._calls = self._calls, {}
+        calls = list(self._calls.values())
+        self._calls.clear()
         text = f"the connection ended: {error}"
         if self.sent_away:
             text += f"; the server says: {self.sent_away!r}"
-        for call in calls.values():
+        for call in calls:
             call.end(RpcError(StatusCode.UNAVAILABLE, text))

@@ -7,7 +7,7 @@ one record and one write; alone, a message goes at once.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import anyio
@@ -50,13 +50,20 @@ class Connection(ABC):
     (`_expire`).
     """
 
-    def __init__(self, loop: Loop, link: Link) -> None:
+    def __init__(self, loop: Loop, link: Link, calls: Collection[int] = ()) -> None:
+        """Take an open session.
+
+        Args:
+            loop: Runs what it needs.
+            link: The session.
+            calls: The numbers of the calls under way that may have deadlines here.
+        """
         self.loop = self._loop = loop
         self._pipe = link.pipe
         self._session = link.session
         self.established = link.session.established
         self.counts = Counts()
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(calls)
         self._timer: Timer | None = None
         self._timer_at = 0.0
         self._flushing = False
@@ -64,6 +71,7 @@ class Connection(ABC):
         self._draining = False
         self._unread: MessagesReceived | None = None
         self._unsent = 0
+        self._alone = True  # no company in the last record: no more is to be expected
         self._ended: TransportError | None = None
         self._ending = False
         self._waiting: Waiter[None] | None = None
@@ -129,7 +137,9 @@ class Connection(ABC):
                     break
                 if type(event) is MessagesReceived:
                     level = event.protection
-                    self.counts.received_messages += len(event.messages)
+                    count = len(event.messages)
+                    self.counts.received_messages += count
+                    self._alone = count == 1
                     messages = iter(event.messages)
                     for message in messages:
                         self._receive(decode_message(message), level, message)

@@ -88,7 +88,6 @@ class CallContext:
 
     def __init__(
         self,
-        *,
         method: str,
         caller: Identity,
         protection: Protection,

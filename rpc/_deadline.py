@@ -5,6 +5,7 @@ a deadline costs a push on a heap, and one that ends in time costs nothing more:
 entry is dropped when it comes up, or when most of the heap is such entries.
 """
 
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -16,33 +17,32 @@ _SMALL: Final = 64
 class Deadlines:
     """Which of a connection's calls end when.  Without I/O and without a clock."""
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int]] = []
-        self._live: dict[int, float] = {}
+    __slots__ = ("_calls", "_heap")
 
-    def __len__(self) -> int:
-        return len(self._live)
+    def __init__(self, calls: Collection[int]) -> None:
+        """Start with none.
+
+        Args:
+            calls: The numbers of the calls under way, as they come and go.  A number
+                is used once.
+        """
+        self._calls = calls
+        self._heap: list[tuple[float, int]] = []
 
     def add(self, call_id: int, when: float) -> None:
         """Note that a call ends at `when`, in seconds of the caller's clock."""
-        self._live[call_id] = when
-        heappush(self._heap, (when, call_id))
-
-    def discard(self, call_id: int) -> None:
-        """Forget a call.  Unknown ids are ignored."""
-        live = self._live
-        if live.pop(call_id, None) is None:
-            return
-        if len(self._heap) > _SMALL + 2 * len(live):
-            self._heap = [(when, key) for key, when in live.items()]
-            heapify(self._heap)
+        heap = self._heap
+        if len(heap) > _SMALL + 2 * len(self._calls):
+            heap[:] = [entry for entry in heap if entry[1] in self._calls]
+            heapify(heap)
+        heappush(heap, (when, call_id))
 
     def next_timeout(self) -> float | None:
         """Return when the next call ends, or None."""
-        heap, live = self._heap, self._live
+        heap, calls = self._heap, self._calls
         while heap:
             when, call_id = heap[0]
-            if live.get(call_id) == when:
+            if call_id in calls:
                 return when
             heappop(heap)
         return None
@@ -51,7 +51,5 @@ class Deadlines:
         """Take out and return the calls whose time is over, the oldest first."""
         over: list[int] = []
         while (when := self.next_timeout()) is not None and when <= now:
-            call_id = heappop(self._heap)[1]
-            del self._live[call_id]
-            over.append(call_id)
+            over.append(heappop(self._heap)[1])
         return over

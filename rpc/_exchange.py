@@ -1,5 +1,6 @@
 """What an open connection carries besides calls: room for bodies, and signs of life."""
 
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import ClassVar, Final
@@ -42,6 +43,7 @@ class Exchange(Connection):
         self,
         loop: Loop,
         link: Link,
+        calls: Collection[int] = (),
         *,
         window: int = CONNECTION_WINDOW,
         keepalive: KeepalivePolicy | None = DEFAULT_KEEPALIVE,
@@ -51,11 +53,12 @@ class Exchange(Connection):
         Args:
             loop: Runs what it needs.
             link: The session.
+            calls: The numbers of the calls under way that may have deadlines here.
             window: What each direction may have on its way, in bytes of bodies.
             keepalive: When to ask whether the peer is there; None for never, where
                 the system tells when it is not.
         """
-        super().__init__(loop, link)
+        super().__init__(loop, link, calls)
         self._window = SendWindow(window)
         self._arriving = ReceiveWindow(window)
         self._senders: list[tuple[int, int, Waiter[None]]] = []  # a heap

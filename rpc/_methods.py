@@ -1,6 +1,6 @@
 """A method as both ends hold it: its name, what it declares and its codecs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
@@ -44,14 +44,23 @@ class Method(Generic[A, R]):
         arguments: The Struct that holds a call's arguments.
         result: The type of the result, or of each item of a result that is a stream.
         errors: What the method declares to raise, by name.
+        encode_arguments: Returns the body of a call. Raises RpcError INVALID_ARGUMENT;
+            the message names the argument. So does `decode_arguments`.
+        decode_arguments: Returns the arguments of a call's body.
+        encode_result: Returns the body of a reply, or of an item of the result. Raises
+            RpcError INTERNAL if the value is not of a type that travels.
+        decode_result: Returns what such a body holds. Raises RpcError INTERNAL if it is
+            not of the declared type.
     """
 
     kind: ClassVar[CallKind]
 
     __slots__ = (
-        "_arguments_codec",
-        "_result_codec",
         "arguments",
+        "decode_arguments",
+        "decode_result",
+        "encode_arguments",
+        "encode_result",
         "errors",
         "full_name",
         "impersonate",
@@ -111,52 +120,25 @@ class Method(Generic[A, R]):
             reader.read(field.type, f'{where}: parameter "{field.name}"')
             for field in msgspec.structs.fields(arguments)
         ]
-        self._arguments_codec: Codec[A] = Codec(
+        sent: Codec[A] = Codec(
             arguments,
             subject=Subject.ARGUMENTS,
             timestamps=any(_has_timestamp(reader, node) for node in nodes),
         )
+        # The codec's own functions: a call goes through four of them.
+        self.encode_arguments: Callable[[A], bytes] = sent.encode
+        self.decode_arguments: Callable[[Body], A] = sent.decode
         result_node = reader.read(result, f"{where}: result")
-        self._result_codec: Codec[R] = Codec(
+        returned: Codec[R] = Codec(
             result,
             subject=Subject.RESULT,
             timestamps=_has_timestamp(reader, result_node),
         )
+        self.encode_result: Callable[[R], bytes] = returned.encode
+        self.decode_result: Callable[[Body], R] = returned.decode
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.full_name} {self.protection.name}>"
-
-    def encode_arguments(self, arguments: A) -> bytes:
-        """Return the body of a call.
-
-        Raises:
-            RpcError: INVALID_ARGUMENT; the message names the argument.
-        """
-        return self._arguments_codec.encode(arguments)
-
-    def decode_arguments(self, body: Body) -> A:
-        """Return the arguments of a call's body.
-
-        Raises:
-            RpcError: INVALID_ARGUMENT; the message names the argument.
-        """
-        return self._arguments_codec.decode(body)
-
-    def encode_result(self, value: R) -> bytes:
-        """Return the body of a reply.
-
-        Raises:
-            RpcError: INTERNAL; the value is not of a type that travels.
-        """
-        return self._result_codec.encode(value)
-
-    def decode_result(self, body: Body) -> R:
-        """Return the result of a reply's body.
-
-        Raises:
-            RpcError: INTERNAL; the reply is not of the declared type.
-        """
-        return self._result_codec.decode(body)
 
 
 class UnaryMethod(Method[A, R]):
@@ -178,9 +160,12 @@ class _TakingItems(Method[A, R], Generic[A, I, R]):
 
     Attributes:
         item: The type of each item of the caller's, as an annotation.
+        encode_item: Returns the body of such an item. Raises RpcError INVALID_ARGUMENT;
+            the message names the part. So does `decode_item`.
+        decode_item: Returns the item of a body.
     """
 
-    __slots__ = ("_item_codec", "item")
+    __slots__ = ("decode_item", "encode_item", "item")
 
     def __init__(
         self,
@@ -207,25 +192,11 @@ class _TakingItems(Method[A, R], Generic[A, I, R]):
         self.item = item
         reader = TypeReader()
         node = reader.read(item, f"{service}.{name}: item")
-        self._item_codec: Codec[I] = Codec(
+        codec: Codec[I] = Codec(
             item, subject=Subject.ITEM, timestamps=_has_timestamp(reader, node)
         )
-
-    def encode_item(self, value: I) -> bytes:
-        """Return the body of an item of the caller's.
-
-        Raises:
-            RpcError: INVALID_ARGUMENT; the message names the part.
-        """
-        return self._item_codec.encode(value)
-
-    def decode_item(self, body: Body) -> I:
-        """Return an item of the caller's.
-
-        Raises:
-            RpcError: INVALID_ARGUMENT; the message names the part.
-        """
-        return self._item_codec.decode(body)
+        self.encode_item: Callable[[I], bytes] = codec.encode
+        self.decode_item: Callable[[Body], I] = codec.decode
 
 
 class ClientStreamMethod(_TakingItems[A, I, R]):

@@ -56,36 +56,38 @@ class Runner:
     def run(self, call: RunningCall, arguments: Any) -> None:
         """Run the handler of a call; it answers the call in the end."""
         context = self._base.copy()
-        context.run(CURRENT.set, call.context)
+        function = call.endpoint.function
         style = call.endpoint.handler.style
         if call.endpoint.chain is not None:
             self._run_chained(call, call.endpoint.chain, arguments, context)
             return
         if style is HandlerStyle.INLINE:
+            context.run(CURRENT.set, call.context)
             try:
-                result = context.run(call.endpoint.function, arguments, None)
+                result = context.run(function, arguments, None)
             except BaseException as error:
                 self._failed(call, error)
             else:
                 self._owner.reply(call, result)
             return
-        items = self._items_of(call)
-        function = call.endpoint.function
-        done: Callable[[RunningCall, Any], None] = self._owner.reply
-        work: Callable[[], Awaitable[Any]]
+        items = None if call.inbox is None else self._items_of(call)
+        guard = self._guard
         match style:
             case HandlerStyle.ASYNC:
-                work = partial(function, arguments, items)
+                work = guard(call, self._owner.reply, function, arguments, items)
+                call.task = self._loop.start(work, context)
+                return
             case HandlerStyle.THREAD:
-                work = partial(self._in_thread, call, function, arguments, items)
+                run, done = self._in_thread, self._owner.reply
+                work = guard(call, done, run, call, function, arguments, items)
             case HandlerStyle.ASYNC_ITEMS:
                 done = self._owner.end_stream
-                work = partial(self._give, call, arguments, items)
+                work = guard(call, done, self._give, call, arguments, items)
             case HandlerStyle.THREAD_ITEMS:
-                done = self._owner.end_stream
+                run, done = self._in_thread, self._owner.end_stream
                 give = self._give_from_thread
-                work = partial(self._in_thread, call, give, call, arguments, items)
-        call.task = self._loop.spawn(self._guard(call, work, done), context)
+                work = guard(call, done, run, call, give, call, arguments, items)
+        call.task = self._loop.spawn(work, context)
 
     def _run_chained(
         self, call: RunningCall, chain: Chain, arguments: Any, context: Context
@@ -98,16 +100,15 @@ class Runner:
             decode: Callable[[bytes], Any] = method.decode_item
             given = arguments, AsyncItems[Any](call.inbox, decode)
         done: Callable[[RunningCall, Any], None] = self._owner.reply
-        work: Callable[[], Awaitable[Any]]
         if method.kind.gives_items:
-            done = self._owner.end_stream
             items = partial(self._chained_items, call)
             start = partial(chain, items, call.context, *given)
-            work = partial(self._send_all, call, start)
+            done = self._owner.end_stream
+            work = self._guard(call, done, self._send_all, call, start)
         else:
             reply = partial(self._chained_reply, call)
-            work = partial(chain, reply, call.context, *given)
-        call.task = self._loop.spawn(self._guard(call, work, done), context)
+            work = self._guard(call, done, chain, reply, call.context, *given)
+        call.task = self._loop.spawn(work, context)
 
     async def _chained_reply(
         self, call: RunningCall, arguments: Any, items: Any = None
@@ -139,14 +140,16 @@ class Runner:
     async def _guard(
         self,
         call: RunningCall,
-        work: Callable[[], Awaitable[Any]],
         done: Callable[[RunningCall, Any], None],
+        function: Callable[..., Awaitable[Any]],
+        *given: Any,
     ) -> None:
         if call.begun is None:
             return  # given up; trio begins even so
         call.begun = True
+        CURRENT.set(call.context)
         try:
-            result = await work()
+            result = await function(*given)
         except BaseException as error:
             self._failed(call, error)
         else:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
@@ -104,6 +104,17 @@ class Loop(Protocol):
         """
         ...
 
+    def start(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task:
+        """Run a coroutine as a task that its owner sees to: for one task per call.
+
+        The owner keeps the task until it has ended, or hands it over to `keep`.
+        """
+        ...
+
+    def keep(self, task: Task) -> None:
+        """See to a task that its owner has cancelled and forgets."""
+        ...
+
 
 class AsyncioLoop:
     """`Loop` over asyncio, uvloop included."""
@@ -125,9 +136,23 @@ class AsyncioLoop:
     ) -> asyncio.Task[None]:
         """Run a coroutine as a task."""
         task = self._loop.create_task(coroutine, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self.keep(task)
         return task
+
+    def start(
+        self, coroutine: Coroutine[Any, Any, None], context: Context
+    ) -> asyncio.Task[None]:
+        """Run a coroutine as a task that its owner sees to."""
+        # No callback for its end, which would cost the loop a turn; and a name that
+        # nobody has to make up.
+        return self._loop.create_task(coroutine, name="call", context=context)
+
+    def keep(self, task: Task) -> None:
+        """See to a task that its owner has cancelled and forgets."""
+        made = cast("asyncio.Task[None]", task)
+        if made not in self._tasks:
+            self._tasks.add(made)
+            made.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -15,6 +15,8 @@ from typing import Any, Final
 import trio
 from outcome import Error, Outcome, Value
 
+from ._loops import Task
+
 __all__ = ["TrioLoop", "TrioWaiter"]
 
 _FEW_TIMERS: Final = 64
@@ -154,6 +156,11 @@ class TrioLoop:
         else:  # trio gives a task a copy of the context it is spawned in
             context.run(start, self._run_in, scope, coroutine)
         return _TrioTask(scope)
+
+    start = spawn
+
+    def keep(self, task: Task) -> None:
+        """See to a task: its nursery does."""
 
     async def _run_in(
         self, scope: trio.CancelScope, coroutine: Coroutine[Any, Any, None]

@@ -44,7 +44,8 @@ class RunWriter:
         self._minimum = minimum
         self._max_message = max_message
         self._run_limit = max_record - suite.overhead
-        self._level = minimum
+        self._asked = minimum  # the level that the last message was to have,
+        self._level = minimum  # and the one that it has
         self._run: list[bytes] = []
         self._run_size = 0
         self._frames: list[bytes] = []
@@ -60,10 +61,11 @@ class RunWriter:
         Raises:
             FrameTooLarge: It is over the limit agreed for a message.
             LocalProtocolError: It is empty, or its level is under the agreed minimum.
+            InsufficientProtection: The suite cannot give that level.
             ConnectionClosed: What waited cannot be sealed, nor anything after it.
         """
         size = len(message)
-        if level is not self._level:
+        if level is not self._asked:
             self._change_level(level)
         if not 0 < size <= self._max_message:
             if not size:
@@ -94,15 +96,18 @@ class RunWriter:
 
     def _change_level(self, level: Protection) -> None:
         try:
-            level = Protection(level)  # an int would miss every `is`
+            asked = Protection(level)  # an int would miss every `is`
         except ValueError:
             raise LocalProtocolError(f"{level!r} is no level of protection") from None
+        level = self._suite.effective(asked)
         if level < self._minimum:
             raise LocalProtocolError(
                 f"level {level.name}; this session's minimum is {self._minimum.name}"
             )
-        self._seal()
-        self._level = level
+        if level is not self._level:
+            self._seal()
+            self._level = level
+        self._asked = asked
 
     def _seal(self) -> None:
         if not self._run:

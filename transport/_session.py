@@ -52,6 +52,7 @@ class SessionState(Enum):
 
 _PROTECTION = tuple(Protection)
 _RECORD = FrameType.RECORD
+_OPEN = SessionState.OPEN
 
 
 class Session:
@@ -311,11 +312,11 @@ class Session:
                 minimum.
             ConnectionClosed: The security mechanism failed; the session is over.
         """
-        writer, suite = self._writer, self._suite
-        if self._state is not SessionState.OPEN or writer is None or suite is None:
+        writer = self._writer
+        if self._state is not _OPEN or writer is None:
             raise LocalProtocolError(f"cannot send in state {self._state.name}")
         try:
-            writer.append(message, suite.effective(level))
+            writer.append(message, level)
         except ConnectionClosed as error:
             self._fail(error)
             raise

@@ -35,7 +35,7 @@ RULES: Final = (
         "An unprotected call in somebody's name",
         "rpc._server_connection:ServerConnection._receive_call",
         f"{_SERVER}an_unprotected_call_has_no_caller",
-        "caller=self._peer if level else ANONYMOUS",
-        "caller=self._peer",
+        "self._peer if level else ANONYMOUS",
+        "self._peer",
     ),
 )

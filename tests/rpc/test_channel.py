@@ -71,6 +71,7 @@ async def test_a_connection_whose_keys_are_used_up_is_closed_when_idle() -> None
             await settle()
             connection: Any = held.channel._connection  # pyright: ignore[reportPrivateUsage]
             connection._session._suite._bytes_sent = 64 << 30
+            connection._flush()  # after each it is looked
             assert await held.call(held.answer) == 3
             assert held.far is not first and not first.pipe.closed
             first.say(encode_reply(1, NIL, encode_value(4)))

@@ -65,7 +65,9 @@ async def test_calls_of_one_turn_share_a_record() -> None:
             await settle()
             records = far.records()
             assert sum(len(messages) for _, messages in records) == 64
-            assert len(records) == 2  # the first alone, and the others
+            # The first alone, which may be all; and the others, so many at a time that
+            # the server has something to do meanwhile.
+            assert [len(messages) for _, messages in records] == [1, 32, 31]
             group.cancel_scope.cancel()
 
 

@@ -28,7 +28,8 @@ class Noting(Connection):
     """A connection whose calls the test plays."""
 
     def __init__(self, loop: Loop, link: Link) -> None:
-        super().__init__(loop, link)
+        self.calls: set[int] = set()
+        super().__init__(loop, link, self.calls)
         self.received: list[tuple[Message, Protection]] = []
         self.expired: list[int] = []
         self.losses: list[TransportError] = []
@@ -58,11 +59,12 @@ class Noting(Connection):
 
     def until(self, call_id: int, when: float) -> None:
         """Give a call a deadline."""
+        self.calls.add(call_id)
         self._set_deadline(call_id, when)
 
     def done(self, call_id: int) -> None:
         """End a call in time."""
-        self._deadlines.discard(call_id)
+        self.calls.remove(call_id)
 
 
 @asynccontextmanager

@@ -143,6 +143,14 @@ class HeldLoop:
         """As the real loop."""
         return self._loop.spawn(coroutine, context)
 
+    def start(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task:
+        """As the real loop."""
+        return self._loop.start(coroutine, context)
+
+    def keep(self, task: Task) -> None:
+        """As the real loop."""
+        self._loop.keep(task)
+
     @property
     def armed(self) -> list[float]:
         """When the live timers come up."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
-from signetrpc.transport._loops import Timer
+from signetrpc.transport._loops import Task, Timer
 
 __all__ = ["StepLoop", "StepTask", "StepWaiter", "Stopped", "finished"]
 
@@ -122,6 +122,11 @@ class StepLoop:
         task = StepTask(coroutine, context)
         self.tasks.append(task)
         return task
+
+    start = spawn
+
+    def keep(self, task: Task) -> None:
+        """Nothing is to be done: it is noted."""
 
     def run(self) -> None:
         """Run all that can run, until everybody waits."""

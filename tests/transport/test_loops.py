@@ -148,6 +148,36 @@ async def test_tasks_run_in_the_context_given() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_task_that_its_owner_sees_to_runs_and_can_be_handed_over() -> None:
+    seen: list[str] = []
+
+    async def note() -> None:
+        seen.append(NAME.get())
+
+    async def linger() -> None:
+        try:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                await anyio.sleep_forever()
+        finally:
+            seen.append("ended")
+
+    async with open_loop() as loop:
+        context = copy_context()
+        context.run(NAME.set, "guest")
+        loop.start(note(), context)
+        task = loop.start(linger(), copy_context())
+        await settle()
+        assert seen == ["guest"]
+        task.cancel()
+        loop.keep(task)
+        loop.keep(task)
+        await settle()
+    assert seen == ["guest", "ended"]
+
+
+@pytest.mark.anyio
 async def test_a_task_can_be_cancelled_alone() -> None:
     ended: list[str] = []
 

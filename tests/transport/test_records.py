@@ -23,7 +23,7 @@ def writer(
 ) -> RunWriter:
     """A writer over a channel, whose frames are plaintext with a header."""
     return RunWriter(
-        ChannelSuite(SEAL),
+        ChannelSuite(SEAL, keeps_levels=True),
         minimum=minimum,
         max_message=max_message,
         max_record=max_record,
