@@ -152,7 +152,10 @@ class Identity:
         return self.mechanism is Mechanism.ANONYMOUS
 
     def __str__(self) -> str:
-        return self.principal
+        """The principal for people: in a log no name makes a line of its own."""
+        if self.principal.isprintable():
+            return self.principal
+        return self.principal.encode("unicode_escape").decode()
 
 
 ANONYMOUS = Identity(mechanism=Mechanism.ANONYMOUS)

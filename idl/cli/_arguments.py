@@ -1,6 +1,7 @@
 """`name=value`: a call's arguments, read by their declared types."""
 
 import difflib
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -87,12 +88,20 @@ def parse_metadata(given: Iterable[str]) -> list[tuple[str, str | bytes]]:
 
 def printed_result(value: object) -> str:
     """Return a result as JSON; maps with keys that JSON has not are lists of pairs."""
-    return msgspec.json.format(_encoded(value), indent=2).decode()
+    return _escaped(msgspec.json.format(_encoded(value), indent=2).decode())
 
 
 def printed_item(value: object) -> str:
     """Return an item of a stream as JSON on one line."""
-    return _encoded(value).decode()
+    return _escaped(_encoded(value).decode())
+
+
+def _escaped(text: str) -> str:
+    # JSON lets through what commands a terminal: in xterm U+009B is ESC and "[".
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1]
+        for each in text
+    ).replace("\x7f", "\\u007f")
 
 
 def _encoded(value: object) -> bytes:
