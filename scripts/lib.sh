@@ -7,6 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PYTHON=.venv/bin/python
+# Hundreds of processes of the tests would compile the same modules again.
+unset PYTHONDONTWRITEBYTECODE
 STAMP=.venv/.signetrpc-stamp
 # gssapi and krb5 have no wheels for Linux and take minutes to build, so what is built
 # outlives the clone.

@@ -9,6 +9,10 @@ from tests.support.fixtures import (
     kerberos_environment,
     ldap_kdc,
 )
+from tests.support.sharing import (
+    pytest_collection_modifyitems,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.skips import pytest_configure
 
 __all__ = [
@@ -17,7 +21,9 @@ __all__ = [
     "kdc",
     "kerberos_environment",
     "ldap_kdc",
+    "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_xdist_make_scheduler",
 ]
 
 # A busy machine is no failure: no example is judged by how long it takes.

@@ -16,12 +16,21 @@ EXPECTED_FAILURE = (
 )
 
 
-def _run(folder: Path, source: str, *, no_skips: str) -> tuple[int, str]:
+@pytest.fixture(params=[0, 2], ids="in {} processes".format)
+def processes(request: pytest.FixtureRequest) -> int:
+    """How many pytest shares the tests out among; 0 for itself alone."""
+    count: int = request.param
+    return count
+
+
+def _run(
+    folder: Path, source: str, *, no_skips: str, processes: int = 0
+) -> tuple[int, str]:
     (folder / "test_it.py").write_text(source + "\n\ndef test_passes():\n    pass\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.support.skips"]
         + ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder)]
-        + [str(folder)],
+        + ["-n", str(processes), str(folder)],
         cwd=ROOT,
         env=os.environ | {"SIGNETRPC_NO_SKIPS": no_skips},
         capture_output=True,
@@ -31,11 +40,14 @@ def _run(folder: Path, source: str, *, no_skips: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("source", [SKIPPED_TEST, SKIPPED_MODULE])
-def test_a_skip_fails_the_run_and_is_named(tmp_path: Path, source: str) -> None:
-    code, output = _run(tmp_path, source, no_skips="1")
+def test_a_skip_fails_the_run_and_is_named(
+    tmp_path: Path, source: str, processes: int
+) -> None:
+    code, output = _run(tmp_path, source, no_skips="1", processes=processes)
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "skipped, where nothing may be" in output
-    assert "test_it.py" in output.partition("nothing may be")[2]
+    # Each process tells of a module, and the run of it once.
+    assert output.partition("nothing may be")[2].count("test_it.py") == 1
 
 
 @pytest.mark.parametrize("source", [SKIPPED_TEST, SKIPPED_MODULE])

@@ -27,12 +27,7 @@ import pytest
 from tests.support import namespace
 from tests.support.parts import Part, is_missing
 
-_REPORTS = "SIGNETRPC_INSIDE_REPORTS"
-
-
-def is_inside() -> bool:
-    """Return whether this process runs in the namespace."""
-    return _REPORTS in os.environ
+_REPORTS = namespace.REPORTS
 
 
 class RunInside:
@@ -57,7 +52,7 @@ class RunInside:
     ) -> None:
         """Prepare the inner run, or mark the tests as skipped if there can be none."""
         ours = [item for item in items if self._is_ours(item)]
-        if is_inside() or not ours or config.option.collectonly:
+        if namespace.is_inside() or not ours or config.option.collectonly:
             return
         missing = [part.value for part in self._needed if is_missing(part)]
         if missing:
@@ -188,5 +183,5 @@ class _Sender:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Inside, open the way to the outer session."""
-    if is_inside():
+    if namespace.is_inside():
         config.pluginmanager.register(_Sender(config))

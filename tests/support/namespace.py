@@ -23,6 +23,9 @@ from pathlib import Path
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
 
+REPORTS = "SIGNETRPC_INSIDE_REPORTS"
+"""What a run of tests inside has in its environment: see `tests.support.inside`."""
+
 EMPTY = ("/var/lib/samba", "/var/cache/samba", "/var/log/samba")
 
 _ROOT = Path(__file__).parents[2]
@@ -34,6 +37,11 @@ _OTHERS_MAY_ENTER = 0o001
 _RUN = Path("/run")
 _PRIVATE = _RUN / "private"
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+
+
+def is_inside() -> bool:
+    """Return whether this process is of a run of tests in a namespace."""
+    return REPORTS in os.environ
 
 
 def is_refused() -> bool:

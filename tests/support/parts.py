@@ -11,8 +11,6 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.support import namespace
 
 # Daemons and administration tools are outside a plain user's PATH on Debian.
@@ -98,6 +96,9 @@ def is_missing(part: Part) -> bool:
 
 def require(*parts: Part) -> None:
     """Skip the running test where one of `parts` is missing."""
+    # Servers under test use this module too, and would take twice as long to start.
+    import pytest
+
     missing = [part.value for part in parts if is_missing(part)]
     if missing:
         pytest.skip("needs " + " and ".join(missing))

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Final
 
 from signetrpc.rpc import AccountFile, Password
-from tests.support.inside import is_inside
 from tests.support.kdc import Kdc
+from tests.support.namespace import is_inside
 
 DOMAIN: Final = "PEOPLE"
 PROJECTS, EVENS, ODDS = 21900, 21901, 21902

@@ -9,16 +9,17 @@ class _Skips:
     """Turns a run in which anything was skipped into a failed one."""
 
     def __init__(self) -> None:
-        self._nodes: list[str] = []
+        # In order; of a module that was skipped whole, each process of a run tells.
+        self._nodes: dict[str, None] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A test marked xfail is also reported as skipped, with its reason.
         if report.skipped and not hasattr(report, "wasxfail"):
-            self._nodes.append(report.nodeid)
+            self._nodes[report.nodeid] = None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
-            self._nodes.append(report.nodeid)
+            self._nodes[report.nodeid] = None
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         # Where everything was skipped, pytest says that there are no tests.
