@@ -36,6 +36,7 @@ _STATUS = {
     Subject.ARGUMENTS: StatusCode.INVALID_ARGUMENT,
     Subject.ITEM: StatusCode.INVALID_ARGUMENT,
     Subject.RESULT: StatusCode.INTERNAL,
+    Subject.RESULT_ITEM: StatusCode.INTERNAL,
 }
 
 encode_value = _ENCODER.encode

@@ -131,7 +131,7 @@ class Method(Generic[A, R]):
         result_node = reader.read(result, f"{where}: result")
         returned: Codec[R] = Codec(
             result,
-            subject=Subject.RESULT,
+            subject=Subject.RESULT_ITEM if self.kind.gives_items else Subject.RESULT,
             timestamps=_has_timestamp(reader, result_node),
         )
         self.encode_result: Callable[[R], bytes] = returned.encode

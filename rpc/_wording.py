@@ -13,6 +13,7 @@ _MAX_CHARACTERS = 300
 _MAX_NAME_CHARACTERS = 60
 _MAX_PATH_CHARACTERS = 120
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.S)
+_RAISED = "Encoding objects of type _Raised is unsupported"
 _BAD_VALUE = re.compile(r"Invalid (enum )?value .*", re.S)
 
 
@@ -22,6 +23,7 @@ class Subject(Enum):
     ARGUMENTS = ("argument", "arguments")
     RESULT = ("result", "result")
     ITEM = ("item", "item")
+    RESULT_ITEM = ("item of the result", "item of the result")
 
 
 def decode_problem(error: Exception, subject: Subject) -> str:
@@ -52,6 +54,8 @@ def encode_problem(error: Exception, path: str, subject: Subject) -> str:
             text = "an int outside -2^63 to 2^64-1"
         case UnicodeEncodeError():
             text = "text that is not Unicode"
+        case TypeError() if str(error) == _RAISED:
+            text = "raised() is for the items of a stream"
         case _:
             text = _plain(str(error))
     return placed(text, path, subject)

@@ -87,7 +87,7 @@ def parse_address(text: str) -> Address:
     host, colon, port = text.removeprefix("tcp://").rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
+    elif ":" in host and "/" not in host:
         raise ValueError(f"an IPv6 address needs brackets: {text!r}")
     if not colon or not host or "/" in host or "\0" in host:
         raise ValueError(

@@ -219,6 +219,11 @@ class NegotiateConnector(Connector):
                 demands a binding to TLS and there is none.
         """
         super().__init__(address, policy, limits)
+        if not isinstance(credentials, ClientCredentials | None):  # pyright: ignore
+            raise TypeError(
+                f"credentials of type {type(credentials).__name__}; give Password(...) "
+                "or another of ClientCredentials, or None for the signed-in user's"
+            )
         self._credentials = TicketCache() if credentials is None else credentials
         self._impersonation = impersonation
         self._tls = tls

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -21,7 +22,8 @@ from signetrpc.rpc._metadata import metadata as checked_metadata
 from signetrpc.transport.errors import TransportError
 
 from ._arguments import parse_arguments, parse_metadata
-from ._exits import ExitCode, fail, printable, status_exit
+from ._exits import ExitCode, fail, status_exit
+from ._failures import told
 from ._interfaces import load_definition
 from ._making import AnyMethod, make_call
 from ._tls_files import CertificateFile, KeyFile, client_tls
@@ -200,7 +202,7 @@ def call(
         with connect_blocking(target, **channel) as connected:
             make_call(connected, cast("AnyMethod", handler.method), prepared, options)
     except RpcError as error:
-        typer.echo(printable(str(error)), err=True)
+        typer.echo(told(error), err=True)
         raise typer.Exit(status_exit(error.status)) from None
     except ValueError as error:
         fail(str(error))
@@ -246,8 +248,11 @@ def _credentials(user: str | None, password_file: Path | None) -> Password | Non
 def _password(user: str, path: Path | None) -> str:
     if path is None:
         try:
-            return getpass.getpass(f"Password of {user}: ")
-        except EOFError:
+            with warnings.catch_warnings(
+                action="error", category=getpass.GetPassWarning
+            ):
+                return getpass.getpass(f"Password of {user}: ")
+        except (EOFError, getpass.GetPassWarning):  # where it would be seen, too
             fail("no password", hint="give --password-file FILE")
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")

@@ -169,7 +169,10 @@ def serve(
         )
     except ImpersonationError as error:
         fail(str(error), code=ExitCode.FAILED)
-    except (OSError, TransportError) as error:
+    except OSError as error:
+        # With the address in it, where it is of the address.
+        fail(error.strerror or str(error), code=ExitCode.FAILED)
+    except TransportError as error:
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
 

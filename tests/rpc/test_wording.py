@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from signetrpc.rpc import Protection, raised
 from signetrpc.rpc._wording import Subject, decode_problem, encode_problem, placed
 
 packed = msgspec.msgpack.encode
@@ -117,6 +118,7 @@ def test_everything_is_bounded() -> None:
         (2**64, "an int outside -2^63 to 2^64-1"),
         ("\ud800hunter2", "text that is not Unicode"),
         (object(), "encoding objects of type object is unsupported"),
+        (raised(1, Protection.SEAL), "raised() is for the items of a stream"),
     ],
 )
 def test_encoding(value: object, says: str) -> None:

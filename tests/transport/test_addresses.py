@@ -34,7 +34,7 @@ def test_every_form(text: str, address: TcpAddress | UnixAddress) -> None:
         (":1", "not an address"),
         ("[]:1", "not an address"),
         ("a/b:1", "not an address"),
-        ("http://host:1", "brackets"),
+        ("http://host:1", "not an address: 'http://host:1'; expected host:port"),
         ("host\0:1", "not an address"),
         ("host:", "not a port: ''"),
         ("host:x", "not a port: 'x'"),
