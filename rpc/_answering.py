@@ -18,8 +18,8 @@ from signetrpc.transport._loops import Loop, thread_id
 from ._assembly import Assemblies, Budget, check_size
 from ._connection import EACH_CALL
 from ._context import CallContext, CancellationCause
-from ._declared_errors import NO_ERRORS, ErrorClasses, named_error
-from ._details import cut, written_details
+from ._declared_errors import NO_ERRORS, ErrorClasses
+from ._ending import ending
 from ._exchange import Exchange
 from ._messages import (
     PART_BYTES,
@@ -82,6 +82,11 @@ class AnsweringConnection(Exchange):
     def busy(self) -> bool:
         """True while calls are under way."""
         return bool(self._calls)
+
+    @property
+    def max_metadata_bytes(self) -> int:
+        """What headers, and trailers, may have."""
+        return self._serving.max_metadata_bytes
 
     # Answering.
 
@@ -179,7 +184,7 @@ class AnsweringConnection(Exchange):
         del result  # a stream has none
         if call.id not in self._calls:
             return
-        status, code = _encoded(call.id, None, call.context)
+        status, code = self._status_of(call.id, None, call.context)
         self._finish(call, code)
         self._send_status(call.id, call.level, status, code)
 
@@ -216,7 +221,7 @@ class AnsweringConnection(Exchange):
         """
         if call.id in self._calls:
             errors = call.endpoint.handler.method.errors
-            status, code = _encoded(call.id, error, call.context, errors)
+            status, code = self._status_of(call.id, error, call.context, errors)
             self._finish(call, code, reason)
             self._send_status(call.id, call.level, status, code)
 
@@ -224,7 +229,16 @@ class AnsweringConnection(Exchange):
         self, call_id: int, level: Protection, error: RpcError, context: CallContext
     ) -> None:
         """Answer a call that never came into the table."""
-        self._send_status(call_id, level, *_encoded(call_id, error, context))
+        self._send_status(call_id, level, *self._status_of(call_id, error, context))
+
+    def _status_of(
+        self,
+        call_id: int,
+        error: RpcError | None,
+        context: CallContext,
+        errors: ErrorClasses = NO_ERRORS,
+    ) -> tuple[bytes, StatusCode]:
+        return ending(call_id, error, context, errors, self.max_metadata_bytes)
 
     def _send_status(
         self, call_id: int, level: Protection, status: bytes, code: StatusCode
@@ -347,37 +361,3 @@ class AnsweringConnection(Exchange):
             text = f"{len(self._leaving)} calls given up whose handlers still run"
         text += f", limit {self._serving.max_calls}"
         return RpcError(StatusCode.RESOURCE_EXHAUSTED, text)
-
-
-def _encoded(
-    call_id: int,
-    error: RpcError | None,
-    context: CallContext,
-    errors: ErrorClasses = NO_ERRORS,
-) -> tuple[bytes, StatusCode]:
-    """Return the STATUS of an error, or of none, and the code that it has there."""
-    try:
-        if error is None:
-            return encode_status(call_id, 0, "", context.trailers), StatusCode.OK
-        code, trailers = StatusCode(error.status), error.trailers or context.trailers
-        details = cut([*_typed(error, errors), *written_details(error.details)])
-        return encode_status(call_id, code, error.message, trailers, details), code
-    except Exception:
-        # What a handler put into its error must hurt no other call.
-        _log.exception("the error of call %d cannot travel", call_id)
-        code = StatusCode.INTERNAL
-        return encode_status(call_id, code, "the handler failed"), code
-
-
-def _typed(error: RpcError, errors: ErrorClasses) -> list[tuple[str, bytes]]:
-    """Return what makes an error one that its method declares."""
-    made = named_error(error, errors)
-    if made is None:
-        return []
-    try:
-        return [(made.name, made.encode(error))]
-    except Exception as failure:
-        kind = type(failure).__name__  # whose own text may show a value
-        text = failure.message if isinstance(failure, RpcError) else kind
-        _log.error("error %s cannot travel as itself: %s", made.name, text)
-        return []

@@ -26,7 +26,7 @@ from ._delegated import default_credentials
 from ._interceptors import Interceptor
 from ._items import lowered
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
-from ._metadata import MetadataInput
+from ._metadata import DEFAULT_MAX_METADATA_BYTES, MetadataInput
 from ._methods import (
     BidirectionalMethod,
     ClientStreamMethod,
@@ -224,6 +224,7 @@ def connect_blocking(
     tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
     wait_for_ready: bool = False,
@@ -243,6 +244,7 @@ def connect_blocking(
         "tls": tls,
         "default_timeout": default_timeout,
         "max_body_bytes": max_body_bytes,
+        "max_metadata_bytes": max_metadata_bytes,
         "keepalive": keepalive,
         "propagate_deadline": propagate_deadline,
         "wait_for_ready": wait_for_ready,

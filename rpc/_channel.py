@@ -18,8 +18,9 @@ from ._assembly import DEFAULT_MAX_BODY_BYTES, check_size
 from ._call_info import CallInfo
 from ._context import time_bound
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
-from ._messages import encode_given
-from ._metadata import MetadataInput, MetadataTooLarge
+from ._messages import encode_metadata
+from ._metadata import DEFAULT_MAX_METADATA_BYTES, MetadataInput
+from ._metadata_limit import checked_limit, limited
 from ._methods import (
     BidirectionalMethod,
     ClientStreamMethod,
@@ -43,6 +44,8 @@ R = TypeVar("R")
 DEFAULT_TIMEOUT: Final = 60.0
 """Seconds a unary call may take that names no timeout."""
 
+_NO_METADATA: Final = encode_metadata(())
+
 
 class Channel(Reconnecting):
     """A client's way to one server.  Made by `connect`; used by generated stubs.
@@ -60,6 +63,7 @@ class Channel(Reconnecting):
         default_timeout: float = DEFAULT_TIMEOUT,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
+        max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
         propagate_deadline: bool = True,
         wait_for_ready: bool = False,
     ) -> None:
@@ -67,6 +71,7 @@ class Channel(Reconnecting):
             connector,
             loop,
             max_body_bytes=max_body_bytes,
+            max_metadata_bytes=checked_limit(max_metadata_bytes),
             keepalive=keepalive,
             wait_for_ready=wait_for_ready,
         )
@@ -113,7 +118,7 @@ class Channel(Reconnecting):
             seconds = time_bound(seconds)
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = _encoded(metadata)
+        pairs = _NO_METADATA if metadata is None else self._encoded(metadata)
         level = method.protection
         if protection is not None and protection > level:
             level = protection
@@ -270,7 +275,7 @@ class Channel(Reconnecting):
     ) -> Callable[[], Awaitable[StreamCall]]:
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
-        pairs = _encoded(metadata)
+        pairs = self._encoded(metadata)
         level = max(method.protection, protection or method.protection)
         if self._propagate_deadline:
             timeout = time_bound(timeout)
@@ -309,9 +314,5 @@ class Channel(Reconnecting):
 
         return begin
 
-
-def _encoded(given: MetadataInput | None) -> bytes:
-    try:
-        return encode_given(given)
-    except MetadataTooLarge as error:
-        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
+    def _encoded(self, given: MetadataInput | None) -> bytes:
+        return encode_metadata(limited(given, self._max_metadata_bytes))

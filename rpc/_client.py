@@ -21,6 +21,7 @@ from ._client_interceptors import make_channel
 from ._delegated import default_credentials
 from ._interceptors import Interceptor
 from ._keepalive import DEFAULT_KEEPALIVE, KeepalivePolicy
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 
 __all__ = ["connect", "connect_with"]
 
@@ -38,6 +39,7 @@ async def connect(
     tls: ClientTls | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
     wait_for_ready: bool = False,
@@ -61,6 +63,8 @@ async def connect(
         tls: Run over TLS, with the proof bound to it.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest arguments to send and reply to take.
+        max_metadata_bytes: The most metadata to send with a call and to take with an
+            answer, in bytes of keys and values; 49,152 at most.
         keepalive: When to ask whether the server is still there.
         propagate_deadline: Inside a handler, let no call take longer than what is left
             of the handler's own.
@@ -73,7 +77,7 @@ async def connect(
         HandshakeError: No session came about; see `AuthenticationFailed.reason`.
         ConnectionClosed: The peer went away during the handshake.
         RemoteProtocolError: The peer speaks something else.
-        ValueError: The target is no address.
+        ValueError: The target is no address, or `max_metadata_bytes` out of range.
         TypeError: Something in `interceptors` intercepts nothing.
     """
     connector = NegotiateConnector(
@@ -88,6 +92,7 @@ async def connect(
         connector,
         default_timeout=default_timeout,
         max_body_bytes=max_body_bytes,
+        max_metadata_bytes=max_metadata_bytes,
         keepalive=keepalive,
         propagate_deadline=propagate_deadline,
         wait_for_ready=wait_for_ready,
@@ -102,6 +107,7 @@ async def connect_with(
     *,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
     keepalive: KeepalivePolicy = DEFAULT_KEEPALIVE,
     propagate_deadline: bool = True,
     wait_for_ready: bool = False,
@@ -115,6 +121,7 @@ async def connect_with(
             interceptors,
             default_timeout=default_timeout,
             max_body_bytes=max_body_bytes,
+            max_metadata_bytes=max_metadata_bytes,
             keepalive=keepalive,
             propagate_deadline=propagate_deadline,
             wait_for_ready=wait_for_ready,

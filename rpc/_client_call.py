@@ -89,13 +89,15 @@ class ClientCall:
 
         Setting them again, as for a call that is made again, changes nothing.
 
+        If that is too much in all, the call fails when it is made.
+
         Raises:
             ValueError: A rule of metadata is broken.
         """
-        pairs = metadata(given)
+        pairs = metadata(given, None)
         keys = {key for key, _ in pairs}
         kept = [pair for pair in self.metadata if pair[0] not in keys]
-        self.metadata = metadata([*kept, *pairs])
+        self.metadata = (*kept, *pairs)
 
     @contextmanager
     def attempt(self, info: CallInfo) -> Generator[CallInfo]:

@@ -5,15 +5,11 @@ event of its own.  Whatever ends a call (an answer, its deadline, its caller's
 cancellation, the connection's end) takes the entry out, once.
 """
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar, cast
 
-import anyio
-
 from signetrpc.transport import (
-    ConnectionClosed,
     Protection,
     RemoteProtocolError,
     TransportError,
@@ -27,7 +23,6 @@ from ._codec import Body
 from ._connection import EACH_CALL
 from ._context import CancellationCause
 from ._declared_errors import NO_ERRORS, ErrorClasses
-from ._exchange import Exchange
 from ._flow import ITEM_OVERHEAD
 from ._keepalive import KeepalivePolicy
 from ._messages import (
@@ -44,8 +39,10 @@ from ._messages import (
     encode_cancel,
     encode_credit,
 )
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 from ._outbox import Outbox
 from ._pending_call import PendingCall
+from ._retiring import RetiringConnection
 from ._schema import CallKind
 from ._status import StatusCode
 from ._stream_call import StreamCall
@@ -53,20 +50,17 @@ from .errors import DeadlineExceeded, NotCarriedOut, RpcError
 
 __all__ = ["ClientConnection"]
 
-_log: Final = logging.getLogger("signetrpc.rpc")
-
 R = TypeVar("R")
 
-_LAST_CALL_ID: Final = 0xFFFFFFFF
 _ROOM_SECONDS: Final = 60.0
 """A call without a deadline begins within this time, or the server reads nothing."""
 
 
-class ClientConnection(Exchange):
+class ClientConnection(RetiringConnection):
     """A connection with calls under way.
 
     Attributes:
-        sent_away: Why the server ends it, if this end asks too often; empty otherwise.
+        max_metadata_bytes: What headers and trailers may have.
     """
 
     _peer_role = "server"
@@ -77,53 +71,14 @@ class ClientConnection(Exchange):
         link: Link,
         *,
         max_body_bytes: int,
+        max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
         buffers: Buffers,
         keepalive: KeepalivePolicy | None = None,
     ) -> None:
         self._calls: dict[int, PendingCall | StreamCall] = {}
         super().__init__(loop, link, self._calls, keepalive=keepalive)
-        self._next_id = 1
         self._assemblies = Assemblies(max_body_bytes, "reply", buffers)
-        self._retired = False
-        self._last_taken = _LAST_CALL_ID
-        self._worn = False
-        self.sent_away = ""
-        self._waiting_for_room = 0
-
-    @property
-    def busy(self) -> bool:
-        """True while calls are under way."""
-        return bool(self._calls)
-
-    def start(self) -> None:
-        """Begin to receive, and see to the end."""
-        super().start()
-        self._loop.spawn(self._close_when_ended())
-
-    async def _close_when_ended(self) -> None:
-        try:
-            await self.wait_ended()
-        finally:
-            await self.aclose()
-
-    def retire(self) -> None:
-        """Close as soon as no call is under way: another connection takes over."""
-        self._retired = True
-        self._close_if_idle()
-
-    def _close_if_idle(self) -> None:
-        if self._retired and not self._calls and not self._waiting_for_room:
-            self._end(ConnectionClosed("closed by this end", clean=True))
-
-    @property
-    def usable(self) -> bool:
-        """True if a call can be started here."""
-        return (
-            self._ended is None
-            and not self._retired
-            and self._next_id <= _LAST_CALL_ID
-            and not self._worn
-        )
+        self.max_metadata_bytes = max_metadata_bytes
 
     async def call(
         self,
@@ -240,11 +195,6 @@ class ClientConnection(Exchange):
             self._flush_soon()
         return call_id
 
-    def _flush(self) -> None:
-        super()._flush()
-        if self._session.exhausted:
-            self._worn = True
-
     def give_up(self, call_id: int) -> None:
         """Cancel a call, unless it has ended."""
         if call_id in self._calls:
@@ -254,25 +204,6 @@ class ClientConnection(Exchange):
         """Send a message of a call that is under way."""
         self._send(message, level)
         self._flush_soon()
-
-    async def _wait_for_room(self, timeout: float) -> float:
-        """Wait until the server takes data again; return what is left of the time."""
-        end = self._loop.time() + timeout
-        self._waiting_for_room += 1
-        try:
-            with anyio.move_on_after(timeout) as scope:
-                await self._pipe.drain()
-        except ConnectionClosed as error:
-            raise NotCarriedOut(str(error)) from error  # nothing of it was sent
-        finally:
-            self._waiting_for_room -= 1
-        if scope.cancelled_caught:
-            self._close_if_idle()
-            raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
-        if self._next_id > self._last_taken:  # which the server has said meanwhile
-            self._close_if_idle()
-            raise NotCarriedOut
-        return end - self._loop.time()
 
     def _no_connection(self) -> RpcError:
         return RpcError(StatusCode.UNAVAILABLE, f"no connection: {self._ended}")
@@ -334,11 +265,8 @@ class ClientConnection(Exchange):
                 self._arrived(len(chunk))
             case Credit() if message.id:
                 pass
-            case GoAway(last_id=last_id, reason=reason):
-                if reason and not self.sent_away:
-                    self.sent_away = reason
-                    _log.warning("the server sends this client away: %r", reason)
-                self._last_taken = last_id
+            case GoAway(last_id=last_id):
+                self._note_going(message)
                 for call_id, call in list(self._calls.items()):
                     if call_id > last_id and (level or not call.level):  # or unproven
                         self._take(call_id).end(NotCarriedOut())
@@ -363,7 +291,7 @@ class ClientConnection(Exchange):
             return
         try:
             if isinstance(message, Reply) and message.trailers is not None:
-                call.take_trailers(message)
+                call.take_trailers(message, self.max_metadata_bytes)
             match message:
                 case Reply(more=False, body=body) if call_id not in self._assemblies:
                     outcome = call.decode(self._assemblies.checked(body))
@@ -377,7 +305,7 @@ class ClientConnection(Exchange):
                         return
                     outcome = self._assemblies.finish(call_id, piece, call.decode)
                 case Status():
-                    outcome = call.error_of(message)
+                    outcome = call.error_of(message, self.max_metadata_bytes)
                 case Credit(size=size):
                     if call.outbox is not None:
                         call.outbox.grant(size)
@@ -385,7 +313,7 @@ class ClientConnection(Exchange):
                 case Headers():
                     if call_id in self._assemblies:
                         raise RemoteProtocolError(f"headers of {call_id} come too late")
-                    call.take_headers(message)
+                    call.take_headers(message, self.max_metadata_bytes)
                     return
                 case Item():
                     raise RemoteProtocolError(f"an item for call {call_id}, of none")
@@ -394,7 +322,9 @@ class ClientConnection(Exchange):
         except Exception as error:
             # Too long, or not what the method returns: the call's failure alone.
             outcome = error
-            if isinstance(message, Reply | Part) and message.more:
+            if isinstance(message, Headers) or (
+                isinstance(message, Reply | Part) and message.more
+            ):
                 self.send(encode_cancel(call_id), call.level)
         self._take(call_id)
         call.end(outcome)

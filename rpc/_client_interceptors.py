@@ -79,7 +79,7 @@ class InterceptedChannel(Channel):
             method=method.full_name,
             protection=max(method.protection, protection or method.protection),
             timeout=timeout,
-            metadata=checked(metadata),
+            metadata=checked(metadata, None),  # as much as the call can have
             wait_for_ready=wait_for_ready,
             time=self._loop.time,
             peer=lambda: self.peer,

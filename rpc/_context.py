@@ -9,7 +9,8 @@ from typing import Final, Protocol, TypeVar
 
 from signetrpc.transport import Identity, Protection
 
-from ._metadata import Metadata, MetadataInput, metadata
+from ._metadata import DEFAULT_MAX_METADATA_BYTES, Metadata, MetadataInput
+from ._metadata_limit import limited
 
 __all__ = [
     "CURRENT",
@@ -47,6 +48,11 @@ class CancellationCause(IntEnum):
 
 class HeaderSender(Protocol):
     """What a call's context needs of its connection."""
+
+    @property
+    def max_metadata_bytes(self) -> int:
+        """What headers, and trailers, may have."""
+        ...
 
     def send_headers(self, call_id: int, headers: Metadata) -> None:
         """Send metadata ahead of a call's answer."""
@@ -186,9 +192,10 @@ class CallContext:
         Raises:
             RuntimeError: Headers were sent before, or the answer has begun.
             ValueError: A rule of metadata is broken.
-            RpcError: RESOURCE_EXHAUSTED; the caller takes no message of that length.
+            RpcError: RESOURCE_EXHAUSTED; they are over the server's limit, or the
+                caller takes no message of that length.
         """
-        headers = metadata(given)
+        headers = limited(given, self._max_metadata_bytes, "headers")
         if self._sender is None:
             raise RuntimeError("this context is of no call that could be answered")
         self._sender.send_headers(self._id, headers)
@@ -198,8 +205,15 @@ class CallContext:
 
         Raises:
             ValueError: A rule of metadata is broken.
+            RpcError: RESOURCE_EXHAUSTED; they are over the server's limit.
         """
-        self.trailers = metadata(given)
+        self.trailers = limited(given, self._max_metadata_bytes, "trailers")
+
+    @property
+    def _max_metadata_bytes(self) -> int:
+        if self._sender is None:
+            return DEFAULT_MAX_METADATA_BYTES
+        return self._sender.max_metadata_bytes
 
 
 CURRENT: ContextVar[CallContext] = ContextVar("signetrpc_call")

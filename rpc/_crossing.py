@@ -9,7 +9,7 @@ from signetrpc.transport import RemoteProtocolError
 
 from ._flow import ITEM_OVERHEAD, STREAM_WINDOW, ReceiveWindow, SendWindow
 from ._messages import Credit, End, Headers, Item, Message, Part, Reply, Status
-from ._metadata import metadata
+from ._metadata import DEFAULT_MAX_METADATA_BYTES, metadata
 from ._schema import CallKind
 from ._status import StatusCode
 
@@ -38,6 +38,7 @@ class Crossing:
         "_gives",
         "_headed",
         "_limit",
+        "_max_metadata_bytes",
         "_more_comes",
         "_more_follows",
         "_replied",
@@ -46,12 +47,20 @@ class Crossing:
         "_to_worker",
     )
 
-    def __init__(self, kind: CallKind, limit: int, *, more: bool = False) -> None:
+    def __init__(
+        self,
+        kind: CallKind,
+        limit: int,
+        max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
+        *,
+        more: bool = False,
+    ) -> None:
         """Begin a call.
 
         Args:
             kind: How many messages travel each way.
             limit: Bytes one message of the worker's may have.
+            max_metadata_bytes: Bytes of metadata that it may have.
             more: Whether parts of the caller's arguments follow.
         """
         self._more_follows = more
@@ -59,6 +68,7 @@ class Crossing:
         self._takes = kind.takes_items
         self._gives = kind.gives_items
         self._limit = limit
+        self._max_metadata_bytes = max_metadata_bytes
         self._to_worker = ReceiveWindow(STREAM_WINDOW)
         self._to_caller = SendWindow(STREAM_WINDOW)
         self._headed = self._more_comes = False
@@ -124,14 +134,14 @@ class Crossing:
                 if self._headed or self._replied is not None:
                     raise RemoteProtocolError(f"headers of {message.id} come too late")
                 self._headed = True
-                _check_pairs(pairs, "headers")
+                self._check_pairs(pairs, "headers")
                 return None
             case Status(code=code, trailers=trailers):
                 if code == StatusCode.OK and not gives:
                     raise RemoteProtocolError("status OK without a result")
                 if code == StatusCode.OK and self._more_comes:
                     raise RemoteProtocolError(f"half an item of call {message.id}")
-                _check_pairs(trailers, "trailers")
+                self._check_pairs(trailers, "trailers")
                 return StatusCode(code)
             case Part(more=more, chunk=piece):
                 if not self._more_comes:
@@ -140,7 +150,7 @@ class Crossing:
                 if gives or self._replied is not None:
                     raise RemoteProtocolError(f"a reply to call {message.id}, of none")
                 self._replied = 0
-                _check_pairs(trailers, "trailers")
+                self._check_pairs(trailers, "trailers")
             case Item(more=more, body=piece):
                 if not gives or self._more_comes:
                     raise RemoteProtocolError(f"an item of call {message.id}, of none")
@@ -154,10 +164,9 @@ class Crossing:
             )
         return None if more or gives else StatusCode.OK
 
-
-def _check_pairs(pairs: object, what: str) -> None:
-    if pairs is not None:
-        try:
-            metadata(pairs)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise RemoteProtocolError(f"malformed {what}: {error}") from error
+    def _check_pairs(self, pairs: object, what: str) -> None:
+        if pairs is not None:
+            try:
+                metadata(pairs, self._max_metadata_bytes, what)  # type: ignore[arg-type]
+            except ValueError as error:
+                raise RemoteProtocolError(f"malformed {what}: {error}") from error

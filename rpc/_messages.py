@@ -33,7 +33,7 @@ from msgspec import Meta
 from signetrpc.transport import RemoteProtocolError
 
 from ._flow import MOST_CREDIT
-from ._metadata import Metadata, MetadataInput, metadata
+from ._metadata import Metadata
 
 __all__ = [
     "PART_BYTES",
@@ -56,7 +56,6 @@ __all__ = [
     "encode_cancel",
     "encode_credit",
     "encode_end",
-    "encode_given",
     "encode_go_away",
     "encode_headers",
     "encode_item",
@@ -242,15 +241,6 @@ def _body_head(size: int, more: bool) -> bytes:
 def encode_metadata(metadata: Metadata) -> bytes:
     """Return metadata as an element of CALL, REPLY or STATUS."""
     return _encode(metadata) if metadata else _NIL
-
-
-def encode_given(given: MetadataInput | None) -> bytes:
-    """Return what a user gave as metadata, as an element of CALL.
-
-    Raises:
-        ValueError: A rule of metadata is broken.
-    """
-    return _NIL if given is None else encode_metadata(metadata(given))
 
 
 def _microseconds(seconds: float) -> int:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 __all__ = [
-    "MAX_METADATA_BYTES",
+    "DEFAULT_MAX_METADATA_BYTES",
     "Metadata",
     "MetadataInput",
     "MetadataTooLarge",
@@ -23,8 +23,11 @@ MetadataInput: TypeAlias = (
 )
 """What users may give: a mapping, or pairs where a key repeats."""
 
-MAX_METADATA_BYTES = 16 * 1024
-"""The most that all keys and values of one call may have together, in UTF-8."""
+DEFAULT_MAX_METADATA_BYTES: Final = 16 * 1024
+"""What all keys and values of a call or an answer may have together, in UTF-8."""
+
+_MOST_PAIRS: Final = 1024
+"""Of one call or answer; docs/wire.md#calls."""
 
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _RESERVED = "signet-"
@@ -32,10 +35,14 @@ _BINARY = "-bin"
 
 
 class MetadataTooLarge(ValueError):
-    """Metadata is over `MAX_METADATA_BYTES`."""
+    """Metadata is over a limit."""
 
 
-def metadata(given: MetadataInput | None) -> Metadata:
+def metadata(
+    given: MetadataInput | None,
+    limit: int | None = DEFAULT_MAX_METADATA_BYTES,
+    what: str = "metadata",
+) -> Metadata:
     """Check metadata and return it in its one internal form.
 
     The rules are gRPC's: keys are of `0-9 a-z _ . -`; a key that ends in `-bin` has
@@ -44,12 +51,14 @@ def metadata(given: MetadataInput | None) -> Metadata:
 
     Args:
         given: A mapping or pairs; None is no metadata.
+        limit: Bytes that all of it may have; None where that is checked elsewhere.
+        what: The word for it.
 
     Returns:
         The pairs in the order given.
 
     Raises:
-        MetadataTooLarge: The whole is over `MAX_METADATA_BYTES`.
+        MetadataTooLarge: It is over the limit, or has more than 1,024 pairs.
         ValueError: A rule is broken. The message names the key, never the value.
 
     Source: https://grpc.io/docs/guides/metadata/.
@@ -62,8 +71,12 @@ def metadata(given: MetadataInput | None) -> Metadata:
     )
     checked = tuple((key, value) for key, value in pairs)
     size = sum(_checked_size(key, value) for key, value in checked)
-    if size > MAX_METADATA_BYTES:
-        raise MetadataTooLarge(f"metadata of {size} bytes, limit {MAX_METADATA_BYTES}")
+    if limit is not None:
+        if size > limit:
+            raise MetadataTooLarge(f"{what} of {size} bytes, limit {limit}")
+        if len(checked) > _MOST_PAIRS:
+            number = len(checked)
+            raise MetadataTooLarge(f"{what} of {number} pairs, limit {_MOST_PAIRS}")
     return checked
 
 

@@ -11,6 +11,7 @@ from ._codec import Body
 from ._declared_errors import ErrorClasses
 from ._flow import STREAM_WINDOW, ReceiveWindow
 from ._messages import Headers, Part, Reply, Status
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 from ._outbox import Outbox
 from ._status import StatusCode
 from ._stream_call import checked_pairs, error_of
@@ -55,26 +56,36 @@ class PendingCall:
         self._headed = False
         self._window: ReceiveWindow | None = None
 
-    def take_headers(self, message: Headers) -> None:
+    def take_headers(
+        self, message: Headers, limit: int = DEFAULT_MAX_METADATA_BYTES
+    ) -> None:
         """Take what comes ahead of the reply.
 
+        Args:
+            message: What it came in.
+            limit: Bytes that it may have.
+
         Raises:
+            RpcError: RESOURCE_EXHAUSTED: it is over the limit.
             RemoteProtocolError: It came before, or is no metadata.
         """
-        headers = checked_pairs(message.metadata, "headers")
+        headers = checked_pairs(message.metadata, "headers", limit)
         if self._headed:
             raise RemoteProtocolError(f"second headers of call {message.id}")
         self._headed = True
         if self.beside is not None:
             self.beside.headers = headers
 
-    def take_trailers(self, message: Reply) -> None:
-        """Take what comes with the reply.
+    def take_trailers(
+        self, message: Reply, limit: int = DEFAULT_MAX_METADATA_BYTES
+    ) -> None:
+        """Take what comes with the reply; see `take_headers`.
 
         Raises:
+            RpcError: RESOURCE_EXHAUSTED: it is over the limit.
             RemoteProtocolError: It is no metadata.
         """
-        trailers = checked_pairs(message.trailers, "trailers")
+        trailers = checked_pairs(message.trailers, "trailers", limit)
         if self.beside is not None:
             self.beside.trailers = trailers
 
@@ -108,13 +119,15 @@ class PendingCall:
                 self._window.arrived(len(piece))
                 return piece, self._window.released(len(piece))
 
-    def error_of(self, message: Status) -> RpcError:
-        """Return the error that the call has ended with.
+    def error_of(
+        self, message: Status, limit: int = DEFAULT_MAX_METADATA_BYTES
+    ) -> RpcError:
+        """Return the error that the call has ended with; see `take_headers`.
 
         Raises:
             RemoteProtocolError: It is none, or its trailers are no metadata.
         """
-        error = error_of(message, self._errors)
+        error = error_of(message, self._errors, limit)
         if self.beside is not None:
             self.beside.trailers = error.trailers
         return error

@@ -44,12 +44,14 @@ class Reconnecting:
         loop: Loop,
         *,
         max_body_bytes: int,
+        max_metadata_bytes: int,
         keepalive: KeepalivePolicy,
         wait_for_ready: bool,
     ) -> None:
         self._connector = connector
         self._loop = loop
         self._max_body_bytes = max_body_bytes
+        self._max_metadata_bytes = max_metadata_bytes
         self._keepalive = keepalive
         self._wait_for_ready = wait_for_ready
         self._buffers = Buffers()
@@ -187,6 +189,7 @@ class Reconnecting:
             self._loop,
             link,
             max_body_bytes=self._max_body_bytes,
+            max_metadata_bytes=self._max_metadata_bytes,
             buffers=self._buffers,
             keepalive=self._keepalive,
         )

@@ -88,6 +88,7 @@ class Relay:
         self._caller = caller
         self._workers = serving.workers
         self._max_body_bytes = serving.max_body_bytes
+        self._max_metadata_bytes = serving.max_metadata_bytes
         self._link: RelayLink | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._waiting_bytes = 0
@@ -99,7 +100,12 @@ class Relay:
         """Pass a call on, now or when there is a worker."""
         call.relay = self
         kind = call.endpoint.handler.method.kind
-        call.crossing = Crossing(kind, self._max_body_bytes, more=message.more)
+        call.crossing = Crossing(
+            kind,
+            self._max_body_bytes,
+            self._max_metadata_bytes,
+            more=message.more,
+        )
         link = self._link
         if link is not None and link.usable:
             if link.begin(call):

@@ -36,6 +36,8 @@ from ._interceptors import Interceptor
 from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
+from ._metadata_limit import checked_limit
 from ._offer import Offer
 from ._rules import Rules
 from ._run import LinkSource, Run
@@ -67,6 +69,7 @@ class Server:
         tls: ServerTls | None = None,
         door: DoorLimits | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
         max_calls: int = 1024,
         max_threads: int = 40,
         keepalive: KeepalivePolicy = SERVER_KEEPALIVE,
@@ -87,6 +90,9 @@ class Server:
             tls: Serve over TLS, with proofs bound to it as the policy says.
             door: How many connections to let in.
             max_body_bytes: The longest arguments to take and reply to send.
+            max_metadata_bytes: The most metadata to take with a call, and to send ahead
+                of an answer or with its status, in bytes of keys and values; 49,152
+                at most.
             max_calls: Calls under way at once on one connection.
             max_threads: `def` handlers running at once.
             keepalive: When to ask whether a client is still there.
@@ -110,7 +116,8 @@ class Server:
                 protection or `impersonate` does not go with this server.
             ImpersonationError: Handlers cannot run as their callers here.
             RulesError: A rule names a method that is not served.
-            ValueError: `authorize` asks for groups that nobody can look up.
+            ValueError: `authorize` asks for groups that nobody can look up, or
+                `max_metadata_bytes` is out of range.
         """
         self._endpoints: dict[str, Endpoint] = {}
         self._accept = list(accept)
@@ -118,6 +125,7 @@ class Server:
         self._tls = tls
         self._door = door
         self._max_body_bytes = max_body_bytes
+        self._max_metadata_bytes = checked_limit(max_metadata_bytes)
         self._max_calls = max_calls
         self._max_threads = max_threads
         self._keepalive = keepalive
@@ -256,6 +264,7 @@ class Server:
             serving = Serving(
                 endpoints=self._endpoints,
                 max_body_bytes=self._max_body_bytes,
+                max_metadata_bytes=self._max_metadata_bytes,
                 max_calls=self._max_calls,
                 buffers=Buffers(),
                 threads=anyio.CapacityLimiter(self._max_threads),
@@ -343,6 +352,7 @@ class Server:
         setup = make_setup(
             self._packed,
             max_body_bytes=self._max_body_bytes,
+            max_metadata_bytes=self._max_metadata_bytes,
             max_calls=config.max_calls,
             max_threads=self._max_threads,
             max_memory_bytes=config.max_memory_bytes,

@@ -182,7 +182,7 @@ class ServerConnection(AnsweringConnection):
         too_large: MetadataTooLarge | None = None
         try:
             if message.metadata is not None:
-                pairs = metadata(message.metadata)
+                pairs = metadata(message.metadata, self.max_metadata_bytes)
         except MetadataTooLarge as error:
             too_large = error
         except ValueError as error:

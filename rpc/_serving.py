@@ -21,6 +21,7 @@ from ._flow import CONNECTION_WINDOW
 from ._handlers import BoundHandler, Handler
 from ._inbox import Inbox
 from ._keepalive import KeepalivePolicy
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 from ._outbox import Outbox
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Serving:
     authorize: Authorizer = authenticated
     audit: Audit | None = None
     workers: "Workers | None" = None
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES
     window: int = CONNECTION_WINDOW
     keepalive: KeepalivePolicy | None = None
     errors: ErrorRegistry = field(default_factory=ErrorRegistry)

@@ -22,7 +22,13 @@ from ._messages import (
     encode_credit,
     encode_end,
 )
-from ._metadata import Metadata, metadata
+from ._metadata import (
+    DEFAULT_MAX_METADATA_BYTES,
+    Metadata,
+    MetadataTooLarge,
+    metadata,
+)
+from ._metadata_limit import metadata_too_large
 from ._outbox import Outbox
 from ._schema import CallKind
 from ._status import StatusCode
@@ -34,32 +40,55 @@ if TYPE_CHECKING:
 __all__ = ["StreamCall", "checked_pairs", "error_of"]
 
 
-def error_of(message: Status, errors: ErrorClasses = NO_ERRORS) -> RpcError:
+def error_of(
+    message: Status,
+    errors: ErrorClasses = NO_ERRORS,
+    limit: int = DEFAULT_MAX_METADATA_BYTES,
+) -> RpcError:
     """Return the error that a STATUS other than OK stands for.
 
     Args:
         message: The STATUS.
         errors: What the method declares.
+        limit: Bytes that its trailers may have.
 
     Raises:
         RemoteProtocolError: It is OK, or its trailers are no metadata.
     """
     if message.code == StatusCode.OK:
         raise RemoteProtocolError("status OK without a result")
-    trailers = checked_pairs(message.trailers, "trailers")
+    code = StatusCode(message.code)
+    try:
+        trailers = checked_pairs(message.trailers, "trailers", limit, code.name)
+    except RpcError as too_large:
+        return too_large
     details = read_details(message.details or ())
-    error = rpc_error(StatusCode(message.code), message.message, trailers, details)
+    error = rpc_error(code, message.message, trailers, details)
     return typed_error(error, errors) if errors and details else error
 
 
-def checked_pairs(pairs: object, what: str) -> Metadata:
+def checked_pairs(
+    pairs: object,
+    what: str,
+    limit: int = DEFAULT_MAX_METADATA_BYTES,
+    status: str = "",
+) -> Metadata:
     """Return metadata that has come.
 
+    Args:
+        pairs: The metadata.
+        what: The word for it.
+        limit: Bytes that it may have.
+        status: What the call has ended with, if it has.
+
     Raises:
+        RpcError: RESOURCE_EXHAUSTED: it is over the limit, which is this end's own.
         RemoteProtocolError: It is none.
     """
     try:
-        return metadata(pairs)  # type: ignore[arg-type]
+        return metadata(pairs, limit, what)  # type: ignore[arg-type]
+    except MetadataTooLarge as error:
+        raise metadata_too_large(error, status) from None
     except ValueError as error:
         raise RemoteProtocolError(f"malformed {what}: {error}") from error
 
@@ -176,6 +205,10 @@ class StreamCall:
         try:
             ended = self._receive(message)
         except RpcError as error:  # too long: the call's failure alone
+            failure = error
+            if isinstance(message, Status):
+                self.inbox.cut(lambda: failure)
+                return self._over(failure)
             self._connection.send(encode_cancel(self.id), self.level)
             self.end(error)
             return True
@@ -204,16 +237,17 @@ class StreamCall:
                 if self._gives or self._replied:
                     raise RemoteProtocolError(f"a reply to call {self.id}, of none")
                 self._replied = True
-                self.trailers = checked_pairs(trailers, "trailers")
+                self.trailers = self._checked(trailers, "trailers")
                 self.inbox.add(body, more, counted=False)
                 return not more and self._finish()
             case Status(code=StatusCode.OK, trailers=trailers):
                 if not self._gives:
                     raise RemoteProtocolError("status OK without a result")
-                self.trailers = checked_pairs(trailers, "trailers")
+                self.trailers = self._checked(trailers, "trailers")
                 return self._finish()
             case Status():
-                error = error_of(message, self._errors)
+                limit = self._connection.max_metadata_bytes
+                error = error_of(message, self._errors, limit)
                 self.trailers = error.trailers
                 # What came before the error is still to be had.
                 self.inbox.cut(lambda: error)
@@ -221,11 +255,14 @@ class StreamCall:
             case Headers(metadata=pairs):
                 if self.headers is not None or self._replied:
                     raise RemoteProtocolError(f"headers of {self.id} come too late")
-                self.headers = checked_pairs(pairs, "headers")
+                self.headers = self._checked(pairs, "headers")
                 return False
             case Credit(size=size):
                 self.outbox.grant(size)
                 return False
+
+    def _checked(self, pairs: object, what: str) -> Metadata:
+        return checked_pairs(pairs, what, self._connection.max_metadata_bytes)
 
     def _finish(self) -> bool:
         self.inbox.finish()

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from signetrpc.transport._loops import Loop, on_trio
 
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 from ._packets import Packets, packet_pair
 from ._worker_messages import (
     Ended,
@@ -241,6 +242,7 @@ def make_setup(
     max_calls: int,
     max_threads: int,
     max_memory_bytes: int,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
 ) -> Setup:
     """Describe to a template what its workers serve, in the running event loop."""
     module, path = _main_module() if needs_main(offer) else ("", "")
@@ -256,4 +258,5 @@ def make_setup(
         max_threads=max_threads,
         max_memory_bytes=max_memory_bytes,
         log_level=logging.getLogger().getEffectiveLevel(),
+        max_metadata_bytes=max_metadata_bytes,
     )

@@ -180,6 +180,7 @@ async def _serve(work: _Work) -> None:
     serving = Serving(
         endpoints=work.offer.endpoints(),
         max_body_bytes=setup.max_body_bytes,
+        max_metadata_bytes=setup.max_metadata_bytes,
         max_calls=setup.max_calls,
         buffers=Buffers(),
         threads=anyio.CapacityLimiter(setup.max_threads),

@@ -19,6 +19,8 @@ from signetrpc.transport import (
     SecurityPolicy,
 )
 
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
+
 __all__ = [
     "LINK_POLICY",
     "MAX_PACKET_BYTES",
@@ -85,6 +87,7 @@ class Setup(_Packet, tag="setup"):
     max_threads: int
     max_memory_bytes: int
     log_level: int
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES
 
 
 class Fork(_Packet, tag="fork"):

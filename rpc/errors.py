@@ -71,7 +71,7 @@ class RpcError(Exception):
         if self.status is StatusCode.OK:
             raise ValueError("OK is not an error")
         self.message = message
-        self.trailers = metadata(trailers)
+        self.trailers = metadata(trailers, None)  # it may not be the server's own
         self.details = tuple(details)
 
     def __str__(self) -> str:

@@ -51,6 +51,7 @@ from ._handlers import Handler
 from ._impersonation import Impersonation
 from ._interceptors import Interceptor
 from ._local_users import LocalUsers
+from ._metadata import DEFAULT_MAX_METADATA_BYTES
 from ._server import Server
 
 __all__ = ["CALLER", "SERVER", "blocking_channel_for", "channel_for"]
@@ -181,6 +182,7 @@ async def channel_for(
     errors: ErrorMapping | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
     max_calls: int = 1024,
 ) -> AsyncGenerator[Channel]:
     """Serve services in memory and give a channel to them.
@@ -200,6 +202,7 @@ async def channel_for(
         errors: What exceptions of handlers become; see `Server`.
         default_timeout: Seconds for calls that name no timeout.
         max_body_bytes: The longest body, both ways.
+        max_metadata_bytes: The most metadata, both ways.
         max_calls: Calls under way at once.
 
     Raises:
@@ -212,6 +215,7 @@ async def channel_for(
         interceptors=interceptors,
         errors=errors,
         max_body_bytes=max_body_bytes,
+        max_metadata_bytes=max_metadata_bytes,
         max_calls=max_calls,
     )
     doorway = _Doorway(caller, protection)
@@ -231,6 +235,7 @@ async def channel_for(
             connector,
             default_timeout=default_timeout,
             max_body_bytes=max_body_bytes,
+            max_metadata_bytes=max_metadata_bytes,
             interceptors=client_interceptors,
         ) as channel:
             yield channel
@@ -250,6 +255,7 @@ def blocking_channel_for(
     errors: ErrorMapping | None = None,
     default_timeout: float = DEFAULT_TIMEOUT,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_metadata_bytes: int = DEFAULT_MAX_METADATA_BYTES,
     max_calls: int = 1024,
 ) -> Generator[BlockingChannel]:
     """Serve services in memory and give a channel that blocks; see `channel_for`.
@@ -266,6 +272,7 @@ def blocking_channel_for(
         "errors": errors,
         "default_timeout": default_timeout,
         "max_body_bytes": max_body_bytes,
+        "max_metadata_bytes": max_metadata_bytes,
         "max_calls": max_calls,
     }
     thread = LoopThread(lambda: channel_for(*services, **options))

@@ -144,6 +144,10 @@ class Errands:
         raise RpcError(StatusCode.ABORTED)
 
     @method
+    async def say_beside(self, size: int) -> None:
+        current_call().set_trailers({"k": "v" * (size - 1)})
+
+    @method
     async def fail(self, secret: str) -> None:
         raise _failure(secret)
 

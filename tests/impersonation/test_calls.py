@@ -199,7 +199,7 @@ async def test_the_servers_limits_hold_for_its_processes(
         services=["tests.impersonation.errands:Errands"],
         flavour=anyio_backend,
         accounts=str(people.accounts),
-        server={"max_body_bytes": 100_000},
+        server={"max_body_bytes": 100_000, "max_metadata_bytes": 10_000},
         impersonation={"max_calls": 3},
     ) as server:
         async with calling_as(ALICE, server.address) as alice:
@@ -213,6 +213,10 @@ async def test_the_servers_limits_hold_for_its_processes(
                 assert error.status is StatusCode.RESOURCE_EXHAUSTED
                 assert error.message.startswith(f"{what} of ")
                 assert error.message.endswith("bytes, limit 100000")
+            await call(alice, "say_beside", size=10_000)
+            error = await failure(alice, "say_beside", size=10_001)
+            assert error.status is StatusCode.RESOURCE_EXHAUSTED
+            assert error.message == "trailers of 10001 bytes, limit 10000"
         await too_many_calls(server)
 
 

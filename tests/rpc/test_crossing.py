@@ -197,6 +197,14 @@ def test_a_worker_that_breaks_the_rules(
         worker(crossing, messages[-1])
 
 
+def test_metadata_of_a_worker_has_the_servers_limit() -> None:
+    pairs = [("k", "v" * 9)]
+    for said in (Headers(1, pairs), reply(trailers=pairs), status(5, pairs)):
+        worker(Crossing(UNARY, LIMIT, 10), said)
+        with pytest.raises(RemoteProtocolError, match="10 bytes, limit 9"):
+            worker(Crossing(UNARY, LIMIT, 9), said)
+
+
 def test_bodies_of_a_worker_have_a_limit() -> None:
     first, last = reply(PART_BYTES, more=True), part(1)
     assert worker(Crossing(UNARY, PART_BYTES + 1), first, last) is StatusCode.OK

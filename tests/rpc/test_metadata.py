@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signetrpc.rpc._metadata import MAX_METADATA_BYTES, metadata
+from signetrpc.rpc._metadata import (
+    DEFAULT_MAX_METADATA_BYTES,
+    MetadataTooLarge,
+    metadata,
+)
 
 
 def test_nothing_is_empty() -> None:
@@ -40,12 +44,27 @@ def test_broken_rules(key: str, value: str, says: str) -> None:
 
 
 def test_size_counts_bytes_of_keys_and_values() -> None:
-    most = MAX_METADATA_BYTES - 1
+    most = DEFAULT_MAX_METADATA_BYTES - 1
     assert metadata({"k": "v" * most})
     with pytest.raises(ValueError, match="metadata of 16385 bytes, limit 16384"):
         metadata({"k": "v" * (most + 1)})
     with pytest.raises(ValueError, match="limit 16384"):
         metadata({"k": "ä" * (most // 2 + 1)})
+
+
+def test_the_limit_can_be_another() -> None:
+    most = DEFAULT_MAX_METADATA_BYTES
+    assert metadata({"k": "v" * most}, None) == metadata({"k": "v" * most}, most + 1)
+    assert metadata({"k": ""}, 1) and metadata({}, 0) == ()
+    with pytest.raises(MetadataTooLarge, match="trailers of 3 bytes, limit 2"):
+        metadata({"k": "vv"}, 2, "trailers")
+
+
+def test_there_are_no_more_pairs_than_a_message_may_have() -> None:
+    pairs = [("k", "")] * 1025
+    assert metadata(pairs[1:])
+    with pytest.raises(MetadataTooLarge, match="metadata of 1025 pairs, limit 1024"):
+        metadata(pairs)
 
 
 def test_values_are_never_shown() -> None:

@@ -176,6 +176,8 @@ async def test_the_channel_has_a_habit_that_a_call_may_leave() -> None:
 
 async def test_the_deadline_bounds_the_wait() -> None:
     async with lost() as held:
+        hasty = held.channel.unary(LENGTH, Text("abc"))
+        assert await status_of(hasty) == (StatusCode.UNAVAILABLE, "nobody")
         text = "no connection within 0.01 seconds; the last attempt: nobody"
         with pytest.raises(DeadlineExceeded, match=text):
             await held.channel.unary(
