@@ -34,6 +34,7 @@ from tests.conformance.interop.service import (
     SimpleRequest,
     StreamingRequest,
 )
+from tests.e2e.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -50,9 +51,9 @@ async def test_empty_unary(channel: Channel) -> None:
     assert await channel.unary(EMPTY, of(EMPTY)) is None
 
 
-async def _large_unary(channel: Channel) -> None:
+async def _large_unary(channel: Channel, timeout: float = PATIENCE) -> None:
     request = SimpleRequest(LARGE_RESPONSE, bytes(LARGE_REQUEST))
-    reply = await channel.unary(UNARY, of(UNARY, request=request))
+    reply = await channel.unary(UNARY, of(UNARY, request=request), timeout=timeout)
     assert reply == bytes(LARGE_RESPONSE)
 
 
@@ -194,6 +195,7 @@ async def test_timeout_on_sleeping_server(channel: Channel) -> None:
 
 @pytest.mark.parametrize("meeting", FEW_WAYS, indirect=True, ids=str)
 async def test_concurrent_large_unary(channel: Channel) -> None:
+    # The last one ends when 560 MiB have gone there and back, on a busy machine too.
     async with anyio.create_task_group() as group:
         for _ in range(1000):
-            group.start_soon(_large_unary, channel)
+            group.start_soon(_large_unary, channel, 5 * PATIENCE)
