@@ -110,7 +110,8 @@ class DeadlineExceeded(RpcError, TimeoutError):
 class NotCarriedOut(RpcError):
     """The server went away before it took the call: nothing of it has run.
 
-    A call of one request is then made again by itself, on another connection.
+    It is made again by itself on another connection, once, unless items of a stream
+    were sent with it.
     """
 
     def __init__(
