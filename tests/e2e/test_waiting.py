@@ -48,19 +48,34 @@ WHICH: Any = of("which", Here)
 EACH: Any = of("which_each", Here)
 
 
+class Stop:
+    """Ends a server, and tells when nobody listens any more."""
+
+    def __init__(self, scope: anyio.CancelScope, over: anyio.Event) -> None:
+        self._scope = scope
+        self._over = over
+
+    async def __call__(self) -> None:
+        """End it."""
+        self._scope.cancel()
+        await self._over.wait()
+
+
 async def serve(
     number: int,
     address: str,
     folder: Path,
     accounts: str = ACCOUNTS,
     *,
-    task_status: anyio.abc.TaskStatus[anyio.CancelScope],
+    task_status: anyio.abc.TaskStatus[Stop],
 ) -> None:
-    """Serve until the scope that is given is cancelled."""
+    """Serve until stopped by what is given."""
     server = Server([Here(number)], accept=[account_file(folder, accounts)])
+    over = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(server.serve, address)
-        task_status.started(group.cancel_scope)
+        task_status.started(Stop(group.cancel_scope, over))
+    over.set()
 
 
 async def lose(channel: Channel) -> None:
@@ -80,10 +95,10 @@ async def test_calls_wait_for_the_next_server(tmp_path: Path) -> None:
     found: list[int] = []
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
-            first = await group.start(serve, 1, address, tmp_path)
+            stop = await group.start(serve, 1, address, tmp_path)
             async with connect(address, credentials=ALICE) as channel:
                 assert await channel.unary(WHICH, WHICH.arguments()) == 1
-                first.cancel()
+                await stop()
                 await lose(channel)
 
                 async def unary() -> None:
@@ -114,11 +129,11 @@ async def test_a_password_that_is_refused_is_not_shown_again(tmp_path: Path) -> 
     changed = ACCOUNTS.replace("Wonder1and", "other")
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
-            first = await group.start(serve, 1, address, tmp_path)
+            stop = await group.start(serve, 1, address, tmp_path)
             async with connect(
                 address, credentials=ALICE, wait_for_ready=True
             ) as channel:
-                first.cancel()
+                await stop()
                 await lose(channel)
                 await group.start(serve, 2, address, tmp_path, changed)
                 for said in ("the peer refused the handshake", "next attempt in"):
@@ -131,11 +146,11 @@ async def test_a_password_that_is_refused_is_not_shown_again(tmp_path: Path) -> 
 def test_threads_wait_for_the_next_server(tmp_path: Path) -> None:
     address = f"unix://{tmp_path}/socket"
     with start_blocking_portal("asyncio") as portal, ThreadPoolExecutor(4) as pool:
-        _, first = portal.start_task(serve, 1, address, tmp_path)
+        _, stop = portal.start_task(serve, 1, address, tmp_path)
         with connect_blocking(
             address, credentials=ALICE, wait_for_ready=True
         ) as channel:
-            portal.call(first.cancel)
+            portal.call(stop)
             with pytest.raises(RpcError):
                 while True:
                     channel.unary(WHICH, WHICH.arguments(), wait_for_ready=False)
@@ -148,6 +163,6 @@ def test_threads_wait_for_the_next_server(tmp_path: Path) -> None:
                 *[pool.submit(channel.unary, WHICH, WHICH.arguments()) for _ in "ab"],
                 *[pool.submit(stream) for _ in "ab"],
             ]
-            _, second = portal.start_task(serve, 2, address, tmp_path)
+            _, stop = portal.start_task(serve, 2, address, tmp_path)
             assert [each.result(PATIENCE) for each in waiting] == [2] * 4
-        portal.call(second.cancel)
+        portal.call(stop)
