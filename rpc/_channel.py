@@ -1,7 +1,6 @@
 """The channel: what a client makes calls on, to one server."""
 
 import math
-from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -28,7 +27,7 @@ from ._methods import (
     ServerStreamMethod,
     UnaryMethod,
 )
-from ._opening import Opening
+from ._opening import Begin, Opening
 from ._reconnecting import Reconnecting
 from ._status import StatusCode
 from ._stream_call import StreamCall
@@ -272,7 +271,7 @@ class Channel(Reconnecting):
         metadata: MetadataInput | None,
         protection: Protection | None,
         wait_for_ready: bool | None,
-    ) -> Callable[[], Awaitable[StreamCall]]:
+    ) -> Begin:
         body = method.encode_arguments(arguments)
         check_size(len(body), self._max_body_bytes, "arguments")
         pairs = self._encoded(metadata)
@@ -291,12 +290,13 @@ class Channel(Reconnecting):
                 raise DeadlineExceeded
             return seconds
 
-        async def begin() -> StreamCall:
+        async def begin(opening: Opening) -> StreamCall:
             seconds = left()
             connection = self._connection
             if connection is None or not connection.usable:
                 wait = longest if seconds is None else seconds
-                connection = await self._reconnect(wait, waits)
+                reconnecting = self._reconnect(wait, waits)
+                connection = await opening.interruptible(reconnecting)
                 seconds = left()
             try:
                 return await connection.stream(

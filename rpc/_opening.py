@@ -6,6 +6,7 @@ items of the caller's were sent with it, which the caller may not have any more.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 
@@ -15,7 +16,7 @@ from .errors import NotCarriedOut, RpcError
 
 __all__ = ["Begin", "Opening"]
 
-Begin = Callable[[], Awaitable[StreamCall]]
+T = TypeVar("T")
 
 
 class Opening:
@@ -25,13 +26,13 @@ class Opening:
         call: The one that counts; None before it is made.
     """
 
-    __slots__ = ("_begin", "_error", "_given_up", "_lock", "_spent", "call")
+    __slots__ = ("_begin", "_error", "_given_up", "_lock", "_scope", "_spent", "call")
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: "Begin") -> None:
         """Make no call yet.
 
         Args:
-            begin: Makes one.
+            begin: Makes one; what that waits for, it waits for by `interruptible`.
         """
         self.call: StreamCall | None = None
         self._begin = begin
@@ -39,6 +40,7 @@ class Opening:
         self._spent = False
         self._given_up = False
         self._error: Exception | None = None
+        self._scope: anyio.CancelScope | None = None
 
     def _turn(self) -> anyio.Lock:
         if self._lock is None:
@@ -57,12 +59,12 @@ class Opening:
             if self.call is None:
                 self._check()
                 try:
-                    call = await self._begin()
+                    call = await self._begin(self)
                 except NotCarriedOut:  # while its arguments were on their way
                     if self._spent:
                         raise
                     self._spent = True
-                    call = await self._begin()
+                    call = await self._begin(self)
                 self.call = call
                 if self._given_up:
                     call.cancel()
@@ -70,7 +72,20 @@ class Opening:
 
     def _check(self) -> None:
         if self._given_up:
-            raise RpcError(StatusCode.CANCELLED, "the call was cancelled")
+            raise _cancelled()
+
+    async def interruptible(self, result: Awaitable[T]) -> T:
+        """Return a result, unless the stream is given up before it is there.
+
+        Raises:
+            RpcError: CANCELLED: it was.
+        """
+        try:
+            with anyio.CancelScope() as self._scope:
+                return await result
+        finally:
+            self._scope = None
+        raise _cancelled()
 
     async def again(self, former: StreamCall) -> StreamCall:
         """Return the call in the place of one that was not carried out.
@@ -93,7 +108,7 @@ class Opening:
             if self._spent or not former.not_taken:
                 raise NotCarriedOut
             try:
-                call = await self._begin()
+                call = await self._begin(self)
             except Exception as error:
                 self._error = error
                 raise
@@ -110,9 +125,19 @@ class Opening:
         self._given_up = True
         if self.call is not None:
             self.call.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
 
     def abandon(self) -> None:
         """Give the call up, from anywhere: from a finaliser, or in another thread."""
         if self.call is not None:
             self._given_up = True
             self.call.abandon()
+
+
+Begin = Callable[[Opening], Awaitable[StreamCall]]
+"""Makes a call for a stream."""
+
+
+def _cancelled() -> RpcError:
+    return RpcError(StatusCode.CANCELLED, "the call was cancelled")

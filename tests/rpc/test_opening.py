@@ -188,6 +188,35 @@ async def test_what_was_given_up_is_not_made_again() -> None:
         assert held.connector.attempts == 1
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_is_given_up_while_it_waits_for_a_server_waits_no_more(
+    again: bool,
+) -> None:
+    async with table(wait_for_ready=True) as held, anyio.create_task_group() as group:
+        stream = held.channel.server_stream(COUNT, Long())
+        if again:
+            await stream.__aenter__()
+        held.connector.failure = ConnectFailed("nobody")
+        held.far.heard()
+        held.far.say(encode_go_away(30.0, 0))
+        ended: list[tuple[StatusCode, str]] = []
+
+        async def read() -> None:
+            ended.append(await status_of(anext(stream)))
+
+        group.start_soon(read)
+        group.start_soon(read)
+        await settle()
+        assert ended == [] and held.connector.attempts == 2
+        stream.cancel()
+        await settle()
+        assert ended == [(StatusCode.CANCELLED, "the call was cancelled")] * 2
+        held.connector.failure = None
+        held.loop.advance(2.0)
+        await settle()
+        assert held.connector.attempts == 2
+
+
 async def test_a_reader_that_is_cancelled_leaves_it_to_the_next() -> None:
     async with table() as held, anyio.create_task_group() as group:
         async with held.channel.server_stream(COUNT, Long()) as stream:
