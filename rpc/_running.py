@@ -19,6 +19,7 @@ from ._context import CURRENT
 from ._handlers import HandlerStyle
 from ._items import AsyncItems, FetchedItems, ThreadItems, from_thread, lowered
 from ._methods import BidirectionalMethod, ClientStreamMethod
+from ._schema import CallKind
 from ._serving import RunningCall, Serving
 from ._status import StatusCode
 from .errors import RpcError
@@ -214,6 +215,16 @@ class Runner:
         return body, level
 
     async def _in_thread(
+        self, call: RunningCall, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        serving = self._serving
+        if call.endpoint.handler.method.kind is not CallKind.UNARY:
+            # It waits for what its caller sends, or takes; others must not.
+            async with serving.waiting:
+                return await self._counted(call, function, *arguments)
+        return await self._counted(call, function, *arguments)
+
+    async def _counted(
         self, call: RunningCall, function: Callable[..., Any], *arguments: Any
     ) -> Any:
         serving = self._serving

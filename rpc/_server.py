@@ -94,7 +94,8 @@ class Server:
                 of an answer or with its status, in bytes of keys and values; 49,152
                 at most.
             max_calls: Calls under way at once on one connection.
-            max_threads: `def` handlers running at once.
+            max_threads: `def` handlers running at once; half as many where a stream
+                travels, for as long as their callers like.
             keepalive: When to ask whether a client is still there.
             interceptors: Code around each call, the outermost first. They run where
                 the handler runs, in a caller's own process too.

@@ -68,6 +68,13 @@ class Serving:
         default_factory=lambda: anyio.CapacityLimiter(math.inf)
     )
     """For threads that `threads` counts already."""
+    waiting: anyio.CapacityLimiter = field(init=False)
+    """For those of them that may wait for a caller, as long as it likes: half."""
+
+    def __post_init__(self) -> None:
+        most = self.threads.total_tokens
+        half = most if most == math.inf else max(1, int(most) // 2)
+        object.__setattr__(self, "waiting", anyio.CapacityLimiter(half))
 
 
 class RunningCall:
