@@ -18,7 +18,6 @@ import anyio
 import pytest
 
 from signetrpc.rpc import Protection, RpcError, method, service
-from signetrpc.rpc import _client_connection as client_module
 from signetrpc.rpc import _inbox as inbox_module
 from signetrpc.rpc import _outbox as outbox_module
 from signetrpc.rpc._assembly import Buffers
@@ -182,7 +181,7 @@ class _Credit:
 @contextmanager
 def _small_windows() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (inbox_module, outbox_module, client_module):
+        for module in (inbox_module, outbox_module):
             patch.setattr(module, "STREAM_WINDOW", WINDOW)
         yield
 
