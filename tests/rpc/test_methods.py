@@ -164,6 +164,7 @@ def test_each_item_of_a_result_travels_bare() -> None:
     with pytest.raises(RpcError) as caught:
         WATCH.decode_result(b"\xc3")
     assert caught.value.status is StatusCode.INTERNAL
+    assert caught.value.message == "item of the result: expected decimal, got bool"
 
 
 def test_each_item_of_the_callers_does_too() -> None:

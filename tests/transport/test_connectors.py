@@ -4,6 +4,7 @@ What each of them does with a peer is in `tests/contract/test_connectors.py`.
 """
 
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,13 @@ async def test_connecting_and_shaking_hands_share_the_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_address(at(server))
         # Long enough to connect in on a busy machine.
-        connector = PlainConnector(address, policy=policy(0.5))
+        connector = PlainConnector(address, policy=policy(2.0))
+        # Where it is not connected to after all, nobody waits for it.
+        accepting = partial(
+            anyio.to_thread.run_sync, accept_and_end, server, abandon_on_cancel=True
+        )
         async with anyio.create_task_group() as group:
-            group.start_soon(anyio.to_thread.run_sync, accept_and_end, server)
+            group.start_soon(accepting)
             with pytest.raises(HandshakeTimeout):
                 await connector.connect()
 
@@ -198,3 +203,10 @@ async def test_credentials_that_are_not_there(tmp_path: Path) -> None:
                 address, credentials=TicketCache(f"FILE:{tmp_path}/none")
             )
         assert caught.value.reason is FailureReason.NO_CREDENTIALS
+
+
+def test_what_is_no_credentials_is_not_shown() -> None:
+    given: Any = "Wonder1and"
+    with pytest.raises(TypeError, match="credentials of type str; give Pass") as caught:
+        NegotiateConnector(NUMBER, credentials=given)
+    assert "Wonder1and" not in str(caught.value)

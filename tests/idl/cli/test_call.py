@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import warnings
 from collections.abc import Generator
 
 import pytest
@@ -70,6 +71,19 @@ def test_passwords(
     assert signet(*command, *user, "--password-file", "wrong.txt") == 3
     assert "wrong user, password or ticket" in signet.errors
     assert "hunter2" not in signet.errors
+
+
+def test_a_password_is_not_asked_for_where_it_would_be_seen(
+    signet: Signet, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(prompt: str) -> str:
+        warnings.warn("it may be echoed", getpass.GetPassWarning, stacklevel=1)
+        raise AssertionError("asked all the same")
+
+    monkeypatch.setattr(getpass, "getpass", ask)
+    command = ("call", address, "bank.Accounts/balance", "account=42", *INTERFACE)
+    assert signet(*command, "--user", r"CORP\alice") == 2
+    assert signet.errors == "error: no password\nhint: give --password-file FILE\n"
 
 
 def test_no_ntlm_where_it_is_not_wanted(signet: Signet, address: str) -> None:
