@@ -227,7 +227,7 @@ async def test_an_item_of_the_wrong_type_is_the_callers_fault(name: str) -> None
 
 
 async def test_all_streams_end_with_the_connection_and_leave_no_thread() -> None:
-    async with river() as (served, connection, far, loop):
+    async with river(max_threads=6) as (served, connection, far, loop):
         names = ["echo", "held", "total", "thread_echo", "thread_total"]
         for number, name in enumerate(names):
             far.say(begin(number + 1, name, timeout=9.0))
