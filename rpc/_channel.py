@@ -29,6 +29,7 @@ from ._methods import (
 )
 from ._opening import Begin, Opening
 from ._reconnecting import Reconnecting
+from ._settings import checked_positive
 from ._status import StatusCode
 from ._stream_call import StreamCall
 from ._streams import BidirectionalStream, ItemSource, ServerStream, one_reply
@@ -66,6 +67,7 @@ class Channel(Reconnecting):
         propagate_deadline: bool = True,
         wait_for_ready: bool = False,
     ) -> None:
+        checked_positive(default_timeout=default_timeout, max_body_bytes=max_body_bytes)
         super().__init__(
             connector,
             loop,

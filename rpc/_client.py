@@ -77,7 +77,7 @@ async def connect(
         HandshakeError: No session came about; see `AuthenticationFailed.reason`.
         ConnectionClosed: The peer went away during the handshake.
         RemoteProtocolError: The peer speaks something else.
-        ValueError: The target is no address, or `max_metadata_bytes` out of range.
+        ValueError: The target is no address, or a number is out of range.
         TypeError: Something in `interceptors` intercepts nothing.
     """
     connector = NegotiateConnector(

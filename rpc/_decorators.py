@@ -148,6 +148,9 @@ def method(
         _check_protection(level, "@method")
     if impersonate is not None:
         _check_impersonation(impersonate, "@method")
+    one: Any = errors
+    if isinstance(one, type):
+        raise SchemaError("@method: errors is a list", f"write [{one.__name__}]")
     mark = MethodMark(
         protection=level,
         impersonate=impersonate,

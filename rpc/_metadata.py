@@ -69,7 +69,13 @@ def metadata(
         "Iterable[tuple[str, str | bytes]]",
         given.items() if isinstance(given, Mapping) else given,
     )
-    checked = tuple((key, value) for key, value in pairs)
+    try:
+        checked = tuple((key, value) for key, value in pairs)
+    except (TypeError, ValueError) as error:
+        kind = type(cast("object", given)).__name__
+        raise ValueError(
+            f"{what} is a mapping, or pairs of a key and a value; this is a {kind}"
+        ) from error
     size = sum(_checked_size(key, value) for key, value in checked)
     if limit is not None:
         if size > limit:

@@ -44,6 +44,7 @@ from ._run import LinkSource, Run
 from ._schema import ServiceSchema
 from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
+from ._settings import checked_positive
 from ._statistics import Ledger
 from ._template import check_platform, make_setup
 from ._workers import Workers
@@ -112,14 +113,21 @@ class Server:
                 The logger `signetrpc.audit` gets them too.
 
         Raises:
-            TypeError: `errors` maps what is no class of exceptions.
+            TypeError: `services` is no list, or `errors` maps what is no class of
+                exceptions.
             SchemaError: Something is no service, two have one name, or a method's
                 protection or `impersonate` does not go with this server.
             ImpersonationError: Handlers cannot run as their callers here.
             RulesError: A rule names a method that is not served.
             ValueError: `authorize` asks for groups that nobody can look up, or
-                `max_metadata_bytes` is out of range.
+                a number is out of range.
         """
+        if isinstance(services, type):
+            name = services.__name__
+            raise TypeError(f"the services are a list: write Server([{name}], ...)")
+        checked_positive(
+            max_body_bytes=max_body_bytes, max_calls=max_calls, max_threads=max_threads
+        )
         self._endpoints: dict[str, Endpoint] = {}
         self._accept = list(accept)
         self._policy = policy

@@ -9,7 +9,7 @@ import pytest
 
 from signetrpc.rpc._decorators import method, service, service_definition
 from signetrpc.rpc._impersonation import Impersonation
-from signetrpc.rpc.errors import SchemaError
+from signetrpc.rpc.errors import DeclaredError, SchemaError
 from signetrpc.transport._protection import Protection
 
 
@@ -180,6 +180,13 @@ def test_a_service_may_ask_for_what_each_method_puts_right() -> None:
         Protection.NONE,
         Impersonation.NOT_ALLOWED,
     )
+
+
+def test_one_error_is_given_as_a_list_too() -> None:
+    one: Any = DeclaredError
+    with pytest.raises(SchemaError, match="errors is a list") as caught:
+        method(errors=one)
+    assert caught.value.hint == "write [DeclaredError]"
 
 
 def test_level_given_twice() -> None:

@@ -1,5 +1,7 @@
 """The rules of metadata."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,13 @@ def test_mappings_and_pairs() -> None:
 def test_broken_rules(key: str, value: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         metadata({key: value})
+
+
+@pytest.mark.parametrize("wrong", [5, [{"k": "v"}], [("k",)], ["key"], [7]])
+def test_what_is_neither_a_mapping_nor_pairs(wrong: Any) -> None:
+    kind = type(wrong).__name__
+    with pytest.raises(ValueError, match=f"pairs of a key .*; this is a {kind}"):
+        metadata(wrong)
 
 
 def test_size_counts_bytes_of_keys_and_values() -> None:
