@@ -10,6 +10,7 @@ from tests.idl.cli.conftest import Signet
 
 SLOW = """
 import sys
+from collections.abc import AsyncIterator
 
 import anyio
 
@@ -23,6 +24,12 @@ class Slow:
         while not await anyio.Path(path).exists():
             await anyio.sleep(0.01)
         return "done"
+
+    @method
+    async def count(self, path: str) -> AsyncIterator[int]:
+        yield 1
+        await self.wait(path)
+        yield 2
 """
 
 SERVE = (
@@ -32,9 +39,9 @@ SERVE = (
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
 
 
-def calling(address: str) -> tuple[str, ...]:
+def calling(address: str, name: str = "wait") -> tuple[str, ...]:
     return (
-        *("call", address, "test.Slow/wait", "path=go", "--interface", "slow:Slow"),
+        *("call", address, f"test.Slow/{name}", "path=go", "--interface", "slow:Slow"),
         *("--user", r"CORP\alice", "--password-file", "password.txt"),
     )
 
@@ -58,6 +65,24 @@ def test_a_call_under_way_finishes(
             Path("go").touch()
             output, errors = caller.communicate(timeout=30)
             assert (caller.returncode, output, errors) == (0, '"done"\n', "")
+        assert server.wait(timeout=30) == 0
+        assert server.stderr.read() == ""
+
+
+@pytest.mark.parametrize("backend", [each.value for each in Backend])
+def test_a_stream_under_way_goes_on_to_its_end(signet: Signet, backend: str) -> None:
+    Path("slow.py").write_text(SLOW)
+    with signet.beside(*SERVE, "--backend", backend) as server:
+        assert server.stderr is not None
+        address = server.stderr.readline().split()[-1]
+        assert server.stderr.readline().startswith("handlers run as this process")
+        with signet.beside(*calling(address, "count")) as caller:
+            assert server.stderr.readline() == "waiting\n"
+            server.send_signal(signal.SIGTERM)
+            assert server.stderr.readline().startswith("finishing calls within")
+            Path("go").touch()
+            output, errors = caller.communicate(timeout=30)
+            assert (caller.returncode, output, errors) == (0, "1\n2\n", "")
         assert server.wait(timeout=30) == 0
         assert server.stderr.read() == ""
 
