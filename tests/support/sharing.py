@@ -16,7 +16,13 @@ __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "shar
 
 TOGETHER: Final = ("tests/impersonation", "tests/ad")
 """Folders that are one share each."""
-FIRST: Final = (*TOGETHER, "tests/mutation", "tests/conformance/interop", "tests/e2e")
+FIRST: Final = (
+    *TOGETHER,
+    "tests/mutation",
+    "tests/conformance/interop",
+    "tests/e2e",
+    "tests/soak",
+)
 """Where the long shares are, the longest first."""
 
 
