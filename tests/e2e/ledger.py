@@ -50,8 +50,11 @@ STYLES: Final = tuple(
 
 _POOL: Final = 40
 _GROWTH: Final = 32 * 1024 * 1024
+_TICK_SECONDS: Final = 0.005
+_LATE_SECONDS: Final = 1.0
+"""How late a call may end beyond what the event loop was late."""
 SLACK_SECONDS: Final = 20.0
-"""How late a machine under load may tell of a deadline."""
+"""After this time a call hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +267,9 @@ class Journal:
             waited for.
         errors: How often each error was among them, as text.
         path: The file.
+        late: By how many seconds the latest of them missed its deadline, while `watch`
+            ran.
+        lag: By how many the event loop itself was late meanwhile, at worst.
     """
 
     def __init__(self, path: Path, chance: random.Random) -> None:
@@ -273,6 +279,8 @@ class Journal:
         self.ends: dict[str, StatusCode] = {}
         self.errors: Counter[str] = Counter()
         self.path = path
+        self.late = self.lag = 0.0
+        self._watched = False
         self._chance = chance
         self._made = 0
 
@@ -292,7 +300,11 @@ class Journal:
     async def make(self, channel: Channel) -> StatusCode:
         """Make a call of chance and note how it ended, once."""
         order = self.order()
+        began = anyio.current_time()
         error = await make(channel, order)
+        if order.timeout is not None and self._watched:
+            took = anyio.current_time() - began
+            self.late = max(self.late, took - order.timeout)
         status = StatusCode.OK if error is None else error.status
         if error is not None:
             self.errors[f"{error}"] += 1
@@ -300,8 +312,21 @@ class Journal:
         self.ends[order.entry.key] = status
         return status
 
+    async def watch(self) -> None:
+        """Measure how late this event loop is, until cancelled."""
+        self._watched = True
+        try:
+            while True:
+                began = anyio.current_time()
+                await anyio.sleep(_TICK_SECONDS)
+                late = anyio.current_time() - began - _TICK_SECONDS
+                self.lag = max(self.lag, late)
+        finally:
+            self._watched = False
+
     def check(self) -> None:
-        """See that no call ran twice, and that those that ended well ran."""
+        """See that no call ran twice or missed its deadline, and who ended well ran."""
+        assert self.late <= self.lag + _LATE_SECONDS, (self.late, self.lag)
         noted = self.path.read_text().splitlines()
         assert len(noted) == len(set(noted))
         well = {key for key, end in self.ends.items() if end is StatusCode.OK}

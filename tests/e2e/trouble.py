@@ -72,8 +72,11 @@ async def call_until(
                 await anyio.sleep(0.02)
 
     async with anyio.create_task_group() as group:
-        for _ in range(AT_ONCE):
-            group.start_soon(caller)
+        group.start_soon(journal.watch)
+        async with anyio.create_task_group() as callers:
+            for _ in range(AT_ONCE):
+                callers.start_soon(caller)
+        group.cancel_scope.cancel()
     return ends
 
 

@@ -141,17 +141,20 @@ async def under_fire(
     until = anyio.current_time() + seconds
     left = [*strikes]
     async with anyio.create_task_group() as group:
-        for _ in range(AT_ONCE):
-            group.start_soon(caller)
-        await flow()
-        while left or anyio.current_time() < until:
-            name = chance.choice(left or [*strikes])
-            if name in left:
-                left.remove(name)
-            await anyio.sleep(chance.random() * _LONGEST_SECONDS)
-            await strikes[name]()
+        group.start_soon(journal.watch)
+        async with anyio.create_task_group() as callers:
+            for _ in range(AT_ONCE):
+                callers.start_soon(caller)
             await flow()
-        over.set()
+            while left or anyio.current_time() < until:
+                name = chance.choice(left or [*strikes])
+                if name in left:
+                    left.remove(name)
+                await anyio.sleep(chance.random() * _LONGEST_SECONDS)
+                await strikes[name]()
+                await flow()
+            over.set()
+        group.cancel_scope.cancel()
     return ends
 
 
