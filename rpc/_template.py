@@ -4,15 +4,18 @@ import itertools
 import logging
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
 import anyio.to_thread
 
+from signetrpc.transport import LocalUser
 from signetrpc.transport._loops import Loop, on_trio
 
 from ._metadata import DEFAULT_MAX_METADATA_BYTES
@@ -36,7 +39,7 @@ _START_SECONDS: Final = 60.0
 """For importing the services."""
 _END_SECONDS: Final = 10.0
 
-_PROGRAM: Final = "from signetrpc.rpc._worker_template import main; main({})"
+_PROGRAM: Final = "from signetrpc.rpc._worker_template import main; main({}, {!r})"
 _KEPT: Final = (
     "PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|PYTHON[A-Z]+|VIRTUAL_ENV"
     "|LD_LIBRARY_PATH|KRB5_CONFIG|SSL_CERT_(FILE|DIR)"
@@ -106,6 +109,9 @@ class Template:
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Packets | None = None
+        self._folders = os.path.join(
+            tempfile.gettempdir(), f"signetrpc-{secrets.token_hex(16)}-"
+        )
         self._workers: set[int] = set()
         self._reading: anyio.CancelScope | None = None
         self._read = anyio.Event()
@@ -131,7 +137,7 @@ class Template:
         control, far = packet_pair()
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM.format(far.fileno())],
+                [sys.executable, "-c", _PROGRAM.format(far.fileno(), self._folders)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[far.fileno()],
                 cwd="/",
@@ -184,11 +190,11 @@ class Template:
                 self.on_end(number, None)
             self._workers.clear()
 
-    def fork(self, make: Callable[[int], Fork], far: socket.socket) -> int:
+    def fork(self, user: LocalUser, far: socket.socket) -> int:
         """Ask for a worker and return its number.
 
         Args:
-            make: Returns the request that has this number.
+            user: Whom it is to become.
             far: The worker's end of its control socket.
 
         Raises:
@@ -197,7 +203,9 @@ class Template:
         number = next(self._numbers)
         if self._control is None:
             raise OSError("the template process has ended")
-        self._control.send(encode(make(number)), far.fileno())
+        # One that nobody else can make first.
+        folder = f"{self._folders}{secrets.token_hex(16)}"
+        self._control.send(encode(Fork(number, user, folder)), far.fileno())
         self._workers.add(number)
         return number
 

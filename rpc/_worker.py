@@ -92,7 +92,7 @@ def run_worker(
     packets = Packets(control)
     try:
         _forget_template(control.fileno())
-        become(fork.user, parent=os.getppid(), max_memory_bytes=setup.max_memory_bytes)
+        become(fork.user, max_memory_bytes=setup.max_memory_bytes)
         credential = _begin(packets).credential
         _set_environment(fork, credential)
         send_log(packets, setup.log_level)
@@ -190,12 +190,17 @@ async def _serve(work: _Work) -> None:
         keepalive=_KEEPALIVE,
     )
     _say(work.control, Running())
+    connections: set[ServerConnection] = set()
     async with open_loop() as loop:
         while True:
             data, sockets = await work.control.receive()
             if not data:
                 # Nobody else might end it then, whatever its threads do.
                 signal.alarm(_END_SECONDS)
+                # Before handlers are cancelled: that they were is not how their calls
+                # ended, and the service tells what is true of a process that is gone.
+                for each in connections:
+                    each.cut_off()
                 return
             link: ToWorker = read_to_worker(data)
             assert isinstance(link, NewLink)
@@ -203,11 +208,15 @@ async def _serve(work: _Work) -> None:
             caller = replace(
                 link.caller, impersonated_as=work.user, delegated=work.credential
             )
-            loop.spawn(_serve_link(loop, sock, caller, serving))
+            loop.spawn(_serve_link(loop, sock, caller, serving, connections))
 
 
 async def _serve_link(
-    loop: Loop, sock: socket.socket, caller: Identity, serving: Serving
+    loop: Loop,
+    sock: socket.socket,
+    caller: Identity,
+    serving: Serving,
+    connections: set[ServerConnection],
 ) -> None:
     try:
         pipe = await pipe_over(sock)
@@ -223,8 +232,10 @@ async def _serve_link(
     # When a link ends is the service's to say.
     link = Link(opened.pipe, opened.session)
     connection = ServerConnection(loop, link, serving)
+    connections.add(connection)
     try:
         connection.start()
         await connection.wait_ended()
     finally:
+        connections.discard(connection)
         await connection.aclose()

@@ -8,8 +8,8 @@ import anyio
 from signetrpc.transport import LocalUser
 
 from ._keepalive import KeepalivePolicy
-from ._packets import Packets
 from ._status import StatusCode
+from ._worker_control import WorkerControl
 from .errors import RpcError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Worker:
         self.number = 0
         self.idle_since = 0.0
         self.watched = False
-        self.control: Packets | None = None
+        self.control: WorkerControl | None = None
         self.ready = anyio.Event()
         self.gone = anyio.Event()
         self.failure: RpcError | None = None

@@ -27,6 +27,7 @@ __all__ = [
     "die_with_parent",
     "keep_capabilities",
     "kill_for",
+    "outlive_parent",
     "read_status",
     "seal_off",
     "switch_ids",
@@ -139,15 +140,24 @@ def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends.
 
     To be called after every change of ids, which forgets it.  The kernel asks then
-    whether the parent may signal this process (kill(2)): a template without CAP_KILL
-    may not once it is another user, so its workers have more to end by.
+    whether the parent may signal this process (kill(2)), so it is of no use to a
+    worker, who is another user than its template.
 
     Raises:
         IdentityError: The parent has ended already.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        raise IdentityError("the template process is gone")
+        raise IdentityError("the parent process is gone")
+
+
+def outlive_parent() -> None:
+    """Take `die_with_parent` back.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    _prctl(_PR_SET_PDEATHSIG, 0)
 
 
 def seal_off(*, max_memory_bytes: int) -> None:
@@ -243,14 +253,13 @@ def check(user: LocalUser, status: Mapping[str, str]) -> None:
         raise IdentityError(f"Groups are {groups}, not {sorted(user.groups)}")
 
 
-def become(user: LocalUser, *, parent: int, max_memory_bytes: int) -> None:
+def become(user: LocalUser, *, max_memory_bytes: int) -> None:
     """Become a user, irrevocably, with nothing left of what this process was.
 
     To be called in a process that was forked for it and has one thread.
 
     Args:
         user: Who.
-        parent: The process to die with.
         max_memory_bytes: The most private memory to have.
 
     Raises:
@@ -260,7 +269,6 @@ def become(user: LocalUser, *, parent: int, max_memory_bytes: int) -> None:
     os.setsid()
     switch_ids(user)
     seal_off(max_memory_bytes=max_memory_bytes)
-    die_with_parent(parent)
     check(user, read_status())
     if _prctl(_PR_GET_DUMPABLE) != 0:
         raise IdentityError("the process can still be traced")

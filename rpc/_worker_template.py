@@ -1,49 +1,40 @@
 """The template process: clean, single-threaded, with the services already imported.
 
-    python -c "from signetrpc.rpc._worker_template import main; main(FD)"
+    python -c "from signetrpc.rpc._worker_template import main; main(FD, FOLDERS)"
 
 The service starts it before the first connection, as a program of its own and not as a
 fork of itself: of the service's memory, with its keys and passwords, nothing is in it,
 nor in the workers that it forks.  It keeps two capabilities, to set user and group ids.
-A worker ends when it does, and it when the service does.
-
-It adopts what a worker leaves behind and ends that too.  A service that is not root may
-not signal another user's processes: for that, and to clean up, it forks a child whose
-effective id is the user's, and whose real one is not, so that the user cannot stop it.
+It ends when the service does, and its workers with it: by its janitors, or by its
+warden's where it was killed.
 """
 
-import errno
 import gc
 import importlib
 import os
 import pickle
 import runpy
 import select
-import shutil
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 from signetrpc.transport import LocalUser
 
+from ._janitors import LOOK_SECONDS, Bell, Janitors, children
 from ._offer import Offer
 from ._packets import Packets
+from ._warden import fork_guarded
 from ._worker_identity import (
     CAP_SETGID,
     CAP_SETUID,
-    act_as,
     adopt_orphans,
-    die_with_parent,
     keep_capabilities,
-    kill_for,
+    outlive_parent,
 )
 from ._worker_messages import (
     Ended,
@@ -58,12 +49,6 @@ from ._worker_messages import (
 
 __all__ = ["main"]
 
-_LOOK_SECONDS: Final = 1.0
-"""How often orphans are looked for while there are workers: nothing tells of them."""
-
-_MOST_AT_ONCE: Final = 200
-"""Orphans ended at one look; each takes a descriptor meanwhile."""
-
 _MAIN: Final = "__signet_main__"
 
 
@@ -76,9 +61,16 @@ class _Child:
     folder: str
 
 
-def main(descriptor: int) -> None:
-    """Serve a service's requests for workers until it closes the socket."""
+def main(descriptor: int, folders: str) -> None:
+    """Serve a service's requests for workers until it closes the socket.
+
+    Args:
+        descriptor: The socket.
+        folders: How the paths of the workers' folders begin.
+    """
     os.setsid()  # a terminal's signals are the service's to handle
+    guarded = fork_guarded(descriptor, folders)
+    os.setsid()
     control = Packets(socket.socket(fileno=descriptor))
     select.select([control], [], [])
     data, _ = control.receive_now()
@@ -91,7 +83,8 @@ def main(descriptor: int) -> None:
         _check_single()
         adopt_orphans()
         keep_capabilities(CAP_SETGID, CAP_SETUID)
-        _children()
+        children()
+        outlive_parent()
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         control.send(encode(Failed(text[:8192])))
@@ -100,7 +93,7 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    template = _Template(control, setup, offer)
+    template = _Template(control, guarded, setup, offer)
     control.send(encode(Ready()))
     try:
         template.run()
@@ -168,47 +161,34 @@ def _check_single() -> None:
         )
 
 
-def _children_file() -> Path:
-    return Path(f"/proc/self/task/{os.getpid()}/children")
-
-
-def _children() -> set[int]:
-    """Return all children, ended ones that are not reaped too."""
-    return {*map(int, _children_file().read_text().split())}
-
-
 class _Template:
     """The loop of the template process."""
 
-    def __init__(self, control: Packets, setup: Setup, offer: Offer) -> None:
+    def __init__(
+        self, control: Packets, guarded: socket.socket, setup: Setup, offer: Offer
+    ) -> None:
         self._control = control
+        self._guarded = guarded
         self._setup = setup
         self._offer = offer
         self._workers: dict[int, _Child] = {}
-        self._janitors: dict[int, int] = {}  # the uid that each acts as
-        self._wake, wakes = socket.socketpair()
-        self._wake.setblocking(False)
-        wakes.setblocking(False)
-        self._wakes = wakes
-        signal.signal(signal.SIGCHLD, _nothing)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        self._janitors = Janitors()
+        self._bell = Bell()
 
     def run(self) -> None:
-        """Serve requests until the service is gone."""
+        """Serve requests until the service is gone, or the warden."""
         poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
+        for each in (self._control, self._guarded, self._bell):
+            poll.register(each, select.POLLIN)
+        guarded = self._guarded.fileno()
         while True:
-            busy = self._workers or self._janitors
-            poll.poll(_LOOK_SECONDS * 1000 if busy else None)
-            try:
-                self._wake.recv(4096)
-            except BlockingIOError:
-                pass
+            busy = self._workers or self._janitors.busy
+            ready = poll.poll(LOOK_SECONDS * 1000 if busy else None)
+            self._bell.quiet()
             self._reap()
-            self._end_orphans()
+            self._janitors.end_all_but(self._workers)
+            if any(each == guarded for each, _ in ready):
+                return
             try:
                 data, sockets = self._control.receive_now()
             except BlockingIOError:
@@ -226,7 +206,7 @@ class _Template:
             case Kill(id=number):
                 for pid, child in self._workers.items():
                     if child.id == number:
-                        self._send_janitor(child.user, [pid])
+                        self._janitors.send(child.user, [pid])
             case Setup():
                 raise AssertionError("set up twice")
 
@@ -250,104 +230,23 @@ class _Template:
             pass  # it is gone, which the next turn finds
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in self._janitors.reap():
             child = self._workers.get(pid)
+            if child is None:
+                continue
             if os.WIFSTOPPED(status):
                 # It answers nobody, and its calls must not wait for it.
-                if child is not None:
-                    self._send_janitor(child.user, [pid])
+                self._janitors.send(child.user, [pid])
                 continue
-            self._janitors.pop(pid, None)
-            if child is not None:
-                del self._workers[pid]
-                self._send_janitor(child.user, folder=child.folder)
-                self._tell(Ended(child.id, status))
-
-    def _end_orphans(self) -> None:
-        """End the processes that workers have left behind."""
-        busy = {*self._janitors.values()}
-        orphans: dict[LocalUser, list[int]] = {}
-        unknown = _children() - self._workers.keys() - self._janitors.keys()
-        for pid in sorted(unknown)[:_MOST_AT_ONCE]:
-            user = _owner(pid)
-            if user is not None and user.uid not in busy:
-                orphans.setdefault(user, []).append(pid)
-        for user, pids in orphans.items():
-            self._send_janitor(user, pids)
-
-    def _send_janitor(
-        self, user: LocalUser, pids: Sequence[int] = (), *, folder: str = ""
-    ) -> None:
-        """Have a child in the user's name kill children and remove a folder."""
-        if not pids and not os.path.lexists(folder):
-            return
-        parent = os.getpid()
-        with ExitStack() as stack:
-            try:
-                targets = [_process(pid, stack) for pid in pids]
-                pid = os.fork()
-            except OSError:
-                return  # tried again at the next look
-            if pid:
-                self._janitors[pid] = user.uid
-                return
-            try:
-                act_as(user)
-                for each in targets:
-                    kill_for(user, each)
-                os.seteuid(user.uid)
-                die_with_parent(parent)
-                if folder:
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os._exit(0)
+            del self._workers[pid]
+            self._janitors.send(child.user, folder=child.folder)
+            self._tell(Ended(child.id, status))
 
     def end(self) -> None:
         """End every worker and wait until nothing of them is left."""
         for pid, child in self._workers.items():
-            self._send_janitor(child.user, [pid])
-        while True:
-            self._reap()
-            self._end_orphans()
-            if not _children():
-                return
-            select.select([self._wake], [], [], _LOOK_SECONDS)
-            try:
-                self._wake.recv(4096)
-            except BlockingIOError:
-                pass
-
-
-def _process(pid: int, stack: ExitStack) -> int:
-    """Return a descriptor of a child: its id may be another's before it is used."""
-    process = os.pidfd_open(pid)
-    stack.callback(os.close, process)
-    return process
-
-
-def _nothing(number: int, frame: object) -> None:
-    """Handle a signal by waking up."""
-
-
-def _owner(pid: int) -> LocalUser | None:
-    """Return the ids of a process, if it still runs."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ESRCH):
-            return None
-        raise
-    found = dict(line.split(":", 1) for line in lines)
-    if found["State"].split()[0] == "Z":
-        return None
-    uid, gid = int(found["Uid"].split()[0]), int(found["Gid"].split()[0])
-    return LocalUser(name="", uid=uid, gid=gid, groups=(gid,))
+            self._janitors.send(child.user, [pid])
+        self._janitors.end_all(self._bell, self._reap)
 
 
 def _status_of(error: OSError) -> int:

@@ -7,47 +7,27 @@ name service may be far.
 
 import logging
 import os
-import secrets
-import socket
-import tempfile
-from dataclasses import replace
 from typing import Final
 
 import anyio
 
 from signetrpc.transport import (
-    ANONYMOUS,
     DelegatedCredential,
     Identity,
     LocalUser,
     TransportError,
-    open_channel,
 )
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
-from signetrpc.transport._sockets import pipe_over
 from signetrpc.transport._steps import StepThreads
 
 from ._linux_impersonation import LinuxImpersonation
 from ._local_users import LocalUsers, NotImpersonated
-from ._packets import Packets, packet_pair
 from ._status import StatusCode
 from ._template import Template
+from ._worker_control import WorkerControl
 from ._worker_handle import Worker, WorkerKey
-from ._worker_log import Allowance, log_record, safe
-from ._worker_messages import (
-    LINK_POLICY,
-    Begin,
-    Fork,
-    Log,
-    NewLink,
-    Refused,
-    Running,
-    Setup,
-    encode,
-    link_channel,
-    read_from_worker,
-)
+from ._worker_messages import Setup
 from .errors import ImpersonationError, RpcError
 
 __all__ = ["Workers"]
@@ -186,25 +166,18 @@ class Workers:
     async def _start(
         self, worker: Worker, credential: DelegatedCredential | None
     ) -> None:
-        allowance = Allowance()
         try:
             with anyio.fail_after(self.config.start_seconds):
                 await self._restart_template()
                 credential = await self._portable(credential)
-                control, far = packet_pair()
-                worker.control = control
-                with far:
+                control = worker.control = WorkerControl(worker, self._loop.time)
+                with control.far:
                     # It waits there for the worker: the template never reads it.
-                    control.send(encode(Begin(credential)))
-                    worker.number = self._template.fork(
-                        lambda number: Fork(number, worker.user, _new_folder()), far
-                    )
+                    control.begin(credential)
+                    worker.number = self._template.fork(worker.user, control.far)
                 self._by_number[worker.number] = worker
-                answer = await self._first_word(worker, control, allowance)
-            if isinstance(answer, Refused):
-                _log.error("%s cannot serve: %s", worker, safe(answer.text))
-            known = self._by_number.get(worker.number) is worker
-            if not isinstance(answer, Running) or not known:
+                serves = await control.first_word()
+            if not serves or self._by_number.get(worker.number) is not worker:
                 self._give_up(worker)
                 return
         except (TimeoutError, OSError, ValueError, ImpersonationError) as error:
@@ -221,17 +194,7 @@ class Workers:
             worker.idle_since = self._loop.time()
             worker.ready.set()
             self.idle(worker)
-            await self._listen(worker, control, allowance)
-
-    async def _first_word(
-        self, worker: Worker, control: Packets, allowance: Allowance
-    ) -> Running | Refused | None:
-        while True:
-            data, _ = await control.receive()
-            message = read_from_worker(data) if data else None
-            if not isinstance(message, Log):
-                return message
-            log_record(str(worker), message, allowance, self._loop.time())
+            await self._listen(worker, control)
 
     def _give_up(self, worker: Worker) -> None:
         worker.failure = RpcError(
@@ -262,26 +225,11 @@ class Workers:
 
         return await self._lookups.run(for_worker, credential)
 
-    async def _listen(
-        self, worker: Worker, control: Packets, allowance: Allowance
-    ) -> None:
+    async def _listen(self, worker: Worker, control: WorkerControl) -> None:
         """Log what a worker says, until it ends."""
         try:
             with anyio.CancelScope() as worker.reading:
-                while True:
-                    data, _ = await control.receive()
-                    if not data:
-                        break
-                    record = read_from_worker(data)
-                    if isinstance(record, Refused):
-                        _log.error("%s gave up: %s", worker, safe(record.text))
-                        break
-                    if not isinstance(record, Log):
-                        raise ValueError(f"{type(record).__name__} at the wrong moment")
-                    log_record(str(worker), record, allowance, self._loop.time())
-                    if allowance.refused:
-                        # What does not fit waits with it, and is counted there.
-                        await anyio.sleep(1)
+                await control.listen()
         except (OSError, ValueError) as error:
             _log.error("%s sent no message: %s", worker, error)
             self.kill(worker)
@@ -293,24 +241,11 @@ class Workers:
             self._end_later(worker)
 
     async def _link(self, worker: Worker, caller: Identity) -> Link:
-        near, far = socket.socketpair()
         try:
-            with far:
-                if worker.control is None:
-                    raise OSError("it has ended")
-                told = replace(caller, delegated=None)
-                worker.control.send(encode(NewLink(told)), far.fileno())
-            pipe = await pipe_over(near)
-            with anyio.fail_after(self.config.start_seconds):
-                return await open_channel(
-                    pipe,
-                    link_channel(ANONYMOUS),
-                    initiator=True,
-                    policy=LINK_POLICY,
-                    start=anyio.current_time(),
-                )
+            if worker.control is None:
+                raise OSError("it has ended")
+            return await worker.control.link(caller, self.config.start_seconds)
         except (OSError, TransportError) as error:
-            near.close()
             _log.error("%s takes no connection: %s", worker, error)
             self.kill(worker)
             raise _GoneError from error
@@ -377,7 +312,7 @@ class Workers:
             _log.error("%s ended %s", worker, how)
         self._forget(worker)
         if worker.reading is not None:
-            # It may live on where the template was killed, and ends by this.
+            # It may live on for a moment where the template was killed.
             worker.reading.cancel()
 
 
@@ -390,7 +325,3 @@ def _key(user: LocalUser, caller: Identity) -> WorkerKey:
     # A credential is one session's: nobody else's calls may use it.
     credential = caller.session_id if caller.delegated is not None else ""
     return user, credential
-
-
-def _new_folder() -> str:
-    return os.path.join(tempfile.gettempdir(), f"signetrpc-{secrets.token_hex(16)}")

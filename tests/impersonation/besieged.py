@@ -16,9 +16,9 @@ from tests.impersonation.hostile import Hostile
 from tests.impersonation.processes import ROOT, ServerProcess
 from tests.impersonation.watching import (
     IdentityWatch,
-    children_of,
     processes,
     settled,
+    template_of,
 )
 from tests.support.people import BOB, People, Person
 
@@ -59,10 +59,10 @@ def besieged(
         ) as server,
         IdentityWatch(server.pid),
     ):
-        (template,) = children_of(server.pid)
+        template = template_of(server.pid)
         with IdentityWatch(template):
             yield server
-        assert children_of(server.pid) == {template}
+        assert template_of(server.pid) == template
     assert processes() - before == set()
 
 

@@ -24,7 +24,7 @@ from tests.impersonation.calling import call, calling_as
 from tests.impersonation.hostile import Hostile
 from tests.impersonation.memory import found_in
 from tests.impersonation.processes import ServerProcess
-from tests.impersonation.watching import children_of, settled
+from tests.impersonation.watching import settled, template_of
 from tests.support.kdc import SERVICE, Kdc
 from tests.support.parts import Part, require
 from tests.support.people import ALICE, BOB, PLAIN, People, Person
@@ -64,7 +64,7 @@ async def test_no_secret_of_the_service_is_in_a_worker(
             calling_as(ALICE, server.address) as alice,
             calling_as(BOB, server.address) as bob,
         ):
-            (template,) = children_of(server.pid)
+            template = template_of(server.pid)
             workers = [await call(each, Hostile, "worker") for each in (alice, bob)]
             wanted = hidden, shown, *passwords()
             assert {hidden, shown} <= found_in(server.pid, *wanted)
@@ -139,7 +139,7 @@ async def test_no_key_of_the_service_is_in_a_worker(
     keys = keys_of(kdc.keytab_file)
     assert keys
     async with delegating(kerberos_server, kdc, ALICE) as alice:
-        (template,) = children_of(kerberos_server.pid)
+        template = template_of(kerberos_server.pid)
         worker = await call(alice, Hostile, "worker")
         for pid in (template, worker):
             assert found_in(pid, *keys) == set()
@@ -153,7 +153,7 @@ async def test_no_ticket_of_another_caller_is_in_a_worker(
         assert found_in(await call(alice, Hostile, "worker"), *traces) != set()
         # Forked after alice's ticket has come.
         async with delegating(kerberos_server, kdc, BOB) as bob:
-            (template,) = children_of(kerberos_server.pid)
+            template = template_of(kerberos_server.pid)
             for pid in (template, await call(bob, Hostile, "worker")):
                 assert found_in(pid, *traces) == set()
 

@@ -20,6 +20,7 @@ from tests.impersonation.watching import (
     children_of,
     descriptors_of,
     settled,
+    template_of,
 )
 from tests.support.people import ALICE, People
 
@@ -50,7 +51,7 @@ async def test_calls_of_all_kinds(
 ) -> None:
     path = people.square / f"faults {anyio_backend} {fault}"
     journal = Journal(path, random.Random(7420))
-    (template,) = children_of(server.pid)
+    template = template_of(server.pid)
 
     async def left_alone() -> None:
         await settled(lambda: not children_of(template))
@@ -69,5 +70,5 @@ async def test_calls_of_all_kinds(
             await settled(lambda: held().descriptors <= here.descriptors)
             no_more(replace(held(), descriptors=0), here)
             assert descriptors_of(template) <= forking
-    assert children_of(server.pid) == {template}
+    assert template_of(server.pid) == template
     journal.check()

@@ -22,7 +22,7 @@ from tests.impersonation.acting_calls import act_by
 from tests.impersonation.calling import call, calling_as
 from tests.impersonation.door import Door
 from tests.impersonation.processes import ServerProcess, status_of
-from tests.impersonation.watching import IdentityWatch, children_of
+from tests.impersonation.watching import IdentityWatch, children_of, template_of
 from tests.support.people import (
     ALICE,
     BOB,
@@ -94,7 +94,7 @@ def world(
         plain=plain,
         accounts=str(people.accounts),
     ) as server:
-        (template,) = children_of(server.pid)
+        template = template_of(server.pid)
         with IdentityWatch(server.pid) as watch, IdentityWatch(template):
             yield World(server, people.square, shared, door)
             assert watch.looks > 0
@@ -194,7 +194,7 @@ async def test_a_caller_on_several_connections_has_one_process(
             found.add(await call(channel, Acting, "worker"))
     assert [len(each) for each in workers.values()] == [1, 1]
     assert workers["alice"] != workers["bob"]
-    (template,) = children_of(world.server.pid)
+    template = template_of(world.server.pid)
     assert {*workers["alice"], *workers["bob"]} <= children_of(template)
 
 

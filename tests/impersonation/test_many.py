@@ -23,6 +23,7 @@ from tests.impersonation.watching import (
     processes,
     resident_bytes,
     settled,
+    template_of,
 )
 from tests.support.people import CROWD_OF, People, Person
 from tests.support.scale import scaled
@@ -155,7 +156,7 @@ async def left_alone(server: ServerProcess) -> tuple[int, int, int]:
 
     The descriptors of the service, those of its template, the service's memory.
     """
-    (template,) = children_of(server.pid)
+    template = template_of(server.pid)
     await settled(lambda: not children_of(template))
     return (
         descriptors_of(server.pid),
@@ -170,14 +171,14 @@ async def test_many_calls_of_many_users(
     chance = random.Random(7420)
     # The first of each kind brings in code and fills caches.
     await crowd(server, scaled(CALLS) // 10, chance)
-    (template,) = children_of(server.pid)
+    template = template_of(server.pid)
     service, forking, memory = await left_alone(server)
     ends = await crowd(server, scaled(CALLS), chance)
     assert sum(ends.values()) >= scaled(CALLS)
     assert {*ends} == {"answered", "cancelled", "deadline", End.FAIL, End.REFUSE}
     assert ends["answered"] > sum(ends.values()) / 2
     await settled(lambda: descriptors_of(server.pid) <= service)
-    assert children_of(server.pid) == {template}
+    assert template_of(server.pid) == template
     _, forking_then, memory_then = await left_alone(server)
     assert forking_then <= forking
     assert memory_then - memory < 32 * MEBIBYTE
@@ -226,7 +227,7 @@ async def test_more_callers_than_there_may_be_processes(
         accounts=str(people.accounts),
         impersonation={"max_workers": most},
     ) as server:
-        (template,) = children_of(server.pid)
+        template = template_of(server.pid)
         async with AsyncExitStack() as stack:
             channels = [
                 await stack.enter_async_context(calling_as(each, server.address))

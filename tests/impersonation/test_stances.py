@@ -18,7 +18,7 @@ from signetrpc.rpc import (
 from tests.impersonation.calling import call, calling_as
 from tests.impersonation.processes import ServerProcess, as_plain_user, status_of
 from tests.impersonation.stances import STYLES, Allowing, Mixed, Ran, Unprotected
-from tests.impersonation.watching import IdentityWatch, children_of
+from tests.impersonation.watching import IdentityWatch, children_of, template_of
 from tests.support.people import ALICE, BOB, People
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ async def test_what_may_or_must_runs_as_the_caller(
         ran: Ran = await call(channel, Mixed, name)
     assert (ran.uid, ran.impersonated_as, ran.caller) == (ALICE.uid, "alice", "alice")
     assert not ran.delegated  # NTLM has nothing to delegate
-    (template,) = children_of(server.pid)
+    template = template_of(server.pid)
     assert ran.pid in children_of(template)
 
 
@@ -206,11 +206,12 @@ async def test_a_callers_process_has_nothing_of_the_servers(
     assert (status["NoNewPrivs"], status["Umask"]) == ("1", "0077")
 
 
-async def test_the_template_has_two_capabilities(
-    server: ServerProcess, anyio_backend: str
+@pytest.mark.parametrize("which", ["template", "warden"])
+async def test_the_template_and_its_warden_have_two_capabilities(
+    server: ServerProcess, anyio_backend: str, which: str
 ) -> None:
-    (template,) = children_of(server.pid)
-    status = status_of(template)
+    (warden,) = children_of(server.pid)
+    status = status_of(template_of(server.pid) if which == "template" else warden)
     assert status["Threads"] == "1"
     for name in ("CapPrm", "CapEff"):
         assert int(status[name], 16) == 0xC0  # setgid and setuid

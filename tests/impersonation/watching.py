@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -10,6 +11,7 @@ from typing import Final, Self
 import anyio
 
 from tests.e2e.processes import PATIENCE
+from tests.impersonation.processes import status_of
 
 __all__ = [
     "IdentityWatch",
@@ -17,7 +19,9 @@ __all__ = [
     "descriptors_of",
     "processes",
     "resident_bytes",
+    "running",
     "settled",
+    "template_of",
 ]
 
 # Whose rights a thread has, and which it could take.
@@ -85,9 +89,26 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+def template_of(service: int) -> int:
+    """Return the process that makes a service's workers; its warden is in between."""
+    (warden,) = children_of(service)
+    (template,) = children_of(warden)
+    return template
+
+
 def processes() -> set[int]:
     """Return all processes of this machine."""
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def running() -> set[int]:
+    """Return the processes that run: those of a killed parent stay, ended."""
+    found = set[int]()
+    for pid in processes():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if status_of(pid)["State"][0] != "Z":
+                found.add(pid)
+    return found
 
 
 def descriptors_of(pid: int) -> int:

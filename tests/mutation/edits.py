@@ -3,6 +3,9 @@
 An edit changes the text of one function and swaps the function's code for what comes
 of it, wherever the function is already bound; or it changes one value.  An edit that
 finds nothing to change is an error: the rule has moved, and the table with it.
+
+`Everywhere` does so too in programs that a test starts: in a server's template, and in
+those of the project's own that call `take_out`.
 """
 
 import inspect
@@ -12,10 +15,28 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["Change", "Edit", "Environment", "Off", "Value", "applied", "resolve"]
+__all__ = [
+    "Change",
+    "Edit",
+    "Environment",
+    "Everywhere",
+    "Off",
+    "TAKEN_OUT",
+    "Value",
+    "applied",
+    "resolve",
+    "take_out",
+]
+
+TAKEN_OUT: Final = "SIGNETRPC_TAKEN_OUT"
+"""The variable that names the changes of the programs that a test starts."""
+
+_ROOT: Final = Path(__file__).parents[2]
+_TEMPLATE: Final = "rpc._template:_PROGRAM"
 
 
 class Change(Protocol):
@@ -168,6 +189,53 @@ class Environment:
                 os.environ[self.name] = before
 
         return undo
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """Makes changes here and in the programs that tests start.
+
+    Attributes:
+        changes: Edits and functions that are off.
+    """
+
+    changes: tuple[Edit | Off, ...]
+
+    def apply(self) -> Callable[[], None]:
+        """Do it and return what undoes it."""
+        text = repr(self.changes)
+        given = text.replace("{", "{{").replace("}", "}}")
+        program = (
+            f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
+            f"from tests.mutation.edits import take_out; take_out({given!r}); "
+            f"{resolve(_TEMPLATE)}"
+        )
+        done = [
+            each.apply()
+            for each in (
+                *self.changes,
+                Environment(TAKEN_OUT, text),
+                Value(_TEMPLATE, program),
+            )
+        ]
+
+        def undo() -> None:
+            for each in reversed(done):
+                each()
+
+        return undo
+
+
+def take_out(text: str | None = None) -> None:
+    """Make the changes of a process that started this one.
+
+    Args:
+        text: Which; None for those that the environment names.
+    """
+    if text is None:
+        text = os.environ.get(TAKEN_OUT, "()")
+    for each in eval(text, {"Edit": Edit, "Off": Off}):
+        each.apply()
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tests.mutation.edits import Change, Edit, Off
+from tests.mutation.edits import Change, Edit, Everywhere, Off
 
-__all__ = ["Rule", "edit", "off"]
+__all__ = ["Rule", "edit", "everywhere", "off"]
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,15 @@ def edit(attack: str, where: str, test: str, old: str, new: str) -> Rule:
 def off(attack: str, where: str, test: str) -> Rule:
     """Return a rule that is a whole function, taken out by letting it do nothing."""
     return Rule(attack, where, f"tests/{test}", (Off(where),))
+
+
+def everywhere(attack: str, where: str, test: str, *changes: Edit | Off) -> Rule:
+    """Return a rule that is taken out in other processes too.
+
+    Args:
+        attack: As in `Rule`.
+        where: As in `Rule`.
+        test: As in `Rule`.
+        changes: What takes it out, and whatever else would notice.
+    """
+    return Rule(attack, where, f"tests/{test}", (Everywhere(changes),))

@@ -16,11 +16,11 @@ import pytest
 from signetrpc.rpc import _template as module
 from signetrpc.rpc._offer import Offer
 from signetrpc.rpc._template import Template, check_platform, make_setup
-from signetrpc.rpc._worker_messages import Fork, Setup
+from signetrpc.rpc._worker_messages import Setup
 from signetrpc.rpc.errors import ImpersonationError
 from signetrpc.transport._loops import open_loop
 from tests.support.chores import Chores
-from tests.support.crew import alive, setup_of, until, user_of
+from tests.support.crew import alive, children_of, setup_of, until, user_of
 from tests.support.measuring import measured
 from tests.support.parts import Part, require
 
@@ -129,9 +129,11 @@ async def test_a_start_that_is_cancelled_leaves_no_process(
         template = Template(lambda number, status: None)
         async with anyio.create_task_group() as group:
             group.start_soon(template.start, loop, setup_of(offering("still_service")))
-            await until(lambda: bool(pids))
+            await until(lambda: bool(pids) and bool(children_of(pids[0])))
+            pids += children_of(pids[0])
             group.cancel_scope.cancel()
     assert not alive(pids[0])
+    await until(lambda: not alive(pids[1]))
 
 
 # Running.
@@ -165,14 +167,15 @@ def _forked(template: Template) -> socket.socket:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with far:
         try:
-            template.fork(lambda number: Fork(number, user_of("alice"), "/none"), far)
+            template.fork(user_of("alice"), far)
         except OSError:
             near.close()
             raise
     return near
 
 
-async def test_its_own_end_is_that_of_all() -> None:
+@pytest.mark.parametrize("killed", ["template", "warden"])
+async def test_its_own_end_is_that_of_all(killed: str) -> None:
     require(Part.ROOT)
     ends: list[tuple[int, int | None]] = []
     setup = setup_of(Offer(services=[Chores]).packed())
@@ -182,9 +185,13 @@ async def test_its_own_end_is_that_of_all() -> None:
         control = _forked(template)
         process = template._process  # pyright: ignore[reportPrivateUsage]
         assert process is not None
-        process.kill()
+        (itself,) = children_of(process.pid)
+        await until(lambda: bool(children_of(itself)))
+        os.kill(itself if killed == "template" else process.pid, signal.SIGKILL)
         await until(lambda: not template.running)
-        assert ends == [(1, None)]
+        # Without a warden it ends in order, and tells.
+        assert ends == [(1, None if killed == "template" else signal.SIGKILL)]
+        await until(lambda: not alive(itself))
         template.kill(1)  # nobody is there to ask
         control.close()
         await template.aclose()

@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from signetrpc.rpc import _worker_identity as identity
 from signetrpc.rpc._worker_identity import IdentityError, become, check, read_status
+from tests.mutation.edits import TAKEN_OUT
 from tests.support.becoming import MEMORY, USER
 from tests.support.parts import Part, require
 
@@ -22,13 +24,15 @@ NO_CAPABILITIES = "0" * 16
 
 
 @contextmanager
-def process(action: str) -> Generator[tuple[dict[str, Any], subprocess.Popen[str]]]:
+def process(
+    action: str, *how: str
+) -> Generator[tuple[dict[str, Any], subprocess.Popen[str]]]:
     """Give what a process says that has become somebody; it ends afterwards."""
     require(Part.ROOT)
     # Who has become somebody else cannot write what was measured.
     env = {name: os.environ[name] for name in os.environ if "COV" not in name}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.becoming", action],
+        [sys.executable, "-m", "tests.support.becoming", action, *how],
         cwd=ROOT,
         env=env,
         stdin=subprocess.PIPE,
@@ -41,17 +45,26 @@ def process(action: str) -> Generator[tuple[dict[str, Any], subprocess.Popen[str
         yield json.loads(line), running
 
 
-@pytest.fixture(scope="module")
-def facts() -> dict[str, Any]:
-    with process("facts") as (facts, _):
+@cache
+def _facts(how: str, taken_out: str | None) -> dict[str, Any]:
+    with process("facts", how) as (facts, _):
         return facts
+
+
+Facts = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture(params=["root", "plain"])
+def facts(request: pytest.FixtureRequest) -> Facts:
+    """Gives what a process says that root made, or a service with two capabilities."""
+    return lambda: _facts(request.param, os.environ.get(TAKEN_OUT))
 
 
 # What it is then.
 
 
-def test_the_kernel_says_that_it_is_the_user(facts: dict[str, Any]) -> None:
-    status: dict[str, str] = facts["status"]
+def test_the_kernel_says_that_it_is_the_user(facts: Facts) -> None:
+    status: dict[str, str] = facts()["status"]
     check(USER, status)
     assert status["Uid"].split() == [str(USER.uid)] * 4
     assert status["Gid"].split() == [str(USER.gid)] * 4
@@ -81,30 +94,31 @@ def test_the_kernel_says_that_it_is_the_user(facts: dict[str, Any]) -> None:
         ("its groups", ""),
     ],
 )
-def test_what_it_can_do(facts: dict[str, Any], attempt: str, error: str) -> None:
-    assert facts["attempts"][attempt] == error
+def test_what_it_can_do(facts: Facts, attempt: str, error: str) -> None:
+    assert facts()["attempts"][attempt] == error
 
 
-def test_nothing_of_where_it_came_from_is_left(facts: dict[str, Any]) -> None:
-    assert facts["cwd"] == "/"
-    assert facts["umask"] == 0o077
-    assert facts["core"] == [0, 0]
-    assert facts["data"] == [MEMORY, MEMORY]
-    assert facts["session"]
+def test_nothing_of_where_it_came_from_is_left(facts: Facts) -> None:
+    found = facts()
+    assert found["cwd"] == "/"
+    assert found["umask"] == 0o077
+    assert found["core"] == [0, 0]
+    assert found["data"] == [MEMORY, MEMORY]
+    assert found["session"]
 
 
-def test_it_dies_with_its_parent(facts: dict[str, Any]) -> None:
-    assert facts["dies by"] == 9
-    assert facts["died already"] == "IdentityError"
-    with process("family") as (_, parent):
+def test_a_child_that_is_no_other_user_dies_with_its_parent() -> None:
+    with process("family") as (found, parent):
+        assert found["died already"] == "IdentityError"
+        assert found["dies by"] == [9, 0]
         parent.kill()
         assert parent.stdout is not None
         # It has this end too, so the end comes when it has ended.
         assert parent.stdout.read() == ""
 
 
-def test_the_session_keyring_is_its_own(facts: dict[str, Any]) -> None:
-    before, after = facts["keyrings"]
+def test_the_session_keyring_is_its_own(facts: Facts) -> None:
+    before, after = facts()["keyrings"]
     assert after != before or before is None  # where the kernel gives none to anybody
 
 
@@ -218,11 +232,11 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
     monkeypatch.setattr(os, "setsid", nothing)
     monkeypatch.setattr(os, "getcwd", lambda: "/")
-    for name in ("switch_ids", "seal_off", "die_with_parent", "check", "_prctl"):
+    for name in ("switch_ids", "seal_off", "check", "_prctl"):
         monkeypatch.setattr(identity, name, nothing)
     monkeypatch.setattr(identity, "_regain_uid", refused)
     monkeypatch.setattr(identity, "_regain_gid", refused)
-    become(USER, parent=1, max_memory_bytes=MEMORY)
+    become(USER, max_memory_bytes=MEMORY)
     return monkeypatch
 
 
@@ -242,13 +256,13 @@ def test_a_step_that_did_not_work_is_noticed(
 
     pretended.setattr(identity, name, answer)
     with pytest.raises(IdentityError, match=says):
-        become(USER, parent=1, max_memory_bytes=MEMORY)
+        become(USER, max_memory_bytes=MEMORY)
 
 
 def test_a_folder_that_was_not_left_is_noticed(pretended: pytest.MonkeyPatch) -> None:
     pretended.setattr(os, "getcwd", lambda: "/root")
     with pytest.raises(IdentityError, match="the folder is still /root"):
-        become(USER, parent=1, max_memory_bytes=MEMORY)
+        become(USER, max_memory_bytes=MEMORY)
 
 
 def test_what_the_kernel_refuses_is_an_error() -> None:

@@ -21,7 +21,7 @@ from tests.support.parts import Part, require
 
 pytestmark = pytest.mark.anyio
 
-PROGRAM = "from signetrpc.rpc._worker_template import main; main({})"
+PROGRAM = "from signetrpc.rpc._worker_template import main; main({}, '/none/')"
 
 
 def descriptors(pid: int | str) -> int:
@@ -178,17 +178,6 @@ async def test_a_folder_of_a_worker_goes_with_it() -> None:
 
 
 # What it says, and what it does not do.
-
-
-def test_who_owns_a_process_is_told_while_it_runs() -> None:
-    found = module._owner(os.getpid())  # pyright: ignore[reportPrivateUsage]
-    assert found is not None
-    assert (found.uid, found.gid) == (os.getuid(), os.getgid())
-    with subprocess.Popen(["/bin/true"]) as ended:
-        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-        # Ended, but not reaped.
-        assert module._owner(ended.pid) is None  # pyright: ignore[reportPrivateUsage]
-    assert module._owner(ended.pid) is None  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_fork_that_fails_is_an_end_with_its_number() -> None:

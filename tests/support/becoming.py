@@ -1,9 +1,10 @@
 """A process that becomes a user and tells what it is then.
 
-    python -m tests.support.becoming ACTION
+    python -m tests.support.becoming ACTION [plain]
 
-Run by root.  The answer is one line of JSON; an action that then waits does so until
-its standard input ends.
+Run by root; `plain` is as a service that is not root, but has two capabilities.  The
+answer is one line of JSON; an action that then waits does so until its standard input
+ends.
 """
 
 import ctypes
@@ -18,17 +19,30 @@ from typing import Any, Final
 
 from signetrpc.rpc import _worker_identity as identity
 from signetrpc.transport import LocalUser
+from tests.mutation.edits import take_out
 
 __all__ = ["MEMORY", "USER"]
 
 USER: Final = LocalUser(name="made-up", uid=61001, gid=61002, groups=(61002, 61003))
 MEMORY: Final = 300 * 1024 * 1024
 
+_SERVICE: Final = 61009
+_SOME_BYTES: Final = 1 << 16
 _PR_GET_PDEATHSIG: Final = 2
+_PR_SET_KEEPCAPS: Final = 8
+
+
+def _be_plain() -> None:
+    """Be a service's own user, who may become others."""
+    assert ctypes.CDLL(None).prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0
+    os.setgroups([_SERVICE])
+    os.setresgid(*[_SERVICE] * 3)
+    os.setresuid(*[_SERVICE] * 3)
+    identity.keep_capabilities(identity.CAP_SETGID, identity.CAP_SETUID)
 
 
 def _become() -> None:
-    identity.become(USER, parent=os.getppid(), max_memory_bytes=MEMORY)
+    identity.become(USER, max_memory_bytes=MEMORY)
 
 
 def _error(action: Callable[[], object]) -> str:
@@ -50,6 +64,7 @@ def _dies_by() -> int:
 def facts() -> dict[str, Any]:
     """Become the user and return everything worth knowing."""
     os.umask(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (_SOME_BYTES, _SOME_BYTES))
     keyring = identity._session_keyring()  # pyright: ignore[reportPrivateUsage]
     shadow = Path("/etc/shadow")
     _become()
@@ -81,8 +96,6 @@ def facts() -> dict[str, Any]:
         "data": resource.getrlimit(resource.RLIMIT_DATA),
         "keyrings": [keyring, identity._session_keyring()],  # pyright: ignore
         "session": os.getsid(0) == os.getpid(),
-        "dies by": _dies_by(),
-        "died already": _error(lambda: identity.die_with_parent(1)),
     }
 
 
@@ -93,15 +106,21 @@ def stay() -> dict[str, Any]:
 
 
 def family() -> dict[str, Any]:
-    """Have a child become the user and wait."""
+    """Have a child that dies with this process, and waits."""
     read, write = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _become()
-        os.write(write, b"x")
+        found: list[object] = [_error(lambda: identity.die_with_parent(1))]
+        identity.die_with_parent(parent)
+        found.append(_dies_by())
+        identity.outlive_parent()
+        found.append(_dies_by())
+        identity.die_with_parent(parent)
+        os.write(write, json.dumps(found).encode())
         signal.pause()
-    os.read(read, 1)
-    return {"pid": child}
+    already, *dies_by = json.loads(os.read(read, 4096))
+    return {"pid": child, "died already": already, "dies by": dies_by}
 
 
 def two_capabilities() -> dict[str, Any]:
@@ -134,5 +153,8 @@ _ACTIONS: Final = {
 }
 
 if __name__ == "__main__":
+    take_out()
+    if "plain" in sys.argv[2:]:
+        _be_plain()
     print(json.dumps(_ACTIONS[sys.argv[1]]()), flush=True)
     sys.stdin.read()

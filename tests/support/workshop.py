@@ -165,7 +165,7 @@ class PlayedTemplate:
             raise self.failure
         self.running = True
 
-    def fork(self, make: Callable[[int], Fork], far: socket.socket) -> int:
+    def fork(self, user: LocalUser, far: socket.socket) -> int:
         """Give the worker's end to the test."""
         if not self.running:
             raise OSError("the template process has ended")
@@ -174,7 +174,7 @@ class PlayedTemplate:
         data, _ = control.receive_now()
         begin = read_to_worker(data)
         assert isinstance(begin, Begin)
-        played = Played(make(number), control, begin)
+        played = Played(Fork(number, user, f"/none/{number}"), control, begin)
         self.played.append(played)
         if self.plays:
             assert self._loop is not None
