@@ -8,11 +8,14 @@ from typing import Final
 from tests.mutation import (
     rules_authorization,
     rules_calls,
+    rules_crossing,
     rules_door,
+    rules_flow,
     rules_handshakes,
     rules_identity,
     rules_proofs,
     rules_sessions,
+    rules_workers,
 )
 from tests.mutation.rule import Rule
 
@@ -26,6 +29,9 @@ RULES: Final = (
     *rules_handshakes.RULES,
     *rules_sessions.RULES,
     *rules_calls.RULES,
+    *rules_flow.RULES,
+    *rules_workers.RULES,
+    *rules_crossing.RULES,
 )
 """Every row, in the document's order."""
 

@@ -104,6 +104,21 @@ async def test_more_files_than_are_taken_make_a_packet_nothing(
     assert await far.receive() == (b"", [])
 
 
+async def test_the_service_takes_no_files_of_a_worker() -> None:
+    before = descriptors()
+    near, far = packet_pair()
+    worker = Packets(far)
+    # The kernel closes them, and what they came with is not whole.
+    worker.send(b"take", far.fileno())
+    data, files = await near.receive()
+    for end in (near, worker):
+        end.close()
+    for file in files:
+        file.close()
+    assert (data, files) == (b"", [])
+    assert descriptors() == before
+
+
 def test_a_packet_that_is_not_whole_is_nothing() -> None:
     before = descriptors()
     sock, raw = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
