@@ -207,7 +207,12 @@ async def channel_for(
 
     Raises:
         SchemaError: Something is no service, or two have one name.
+        TypeError: The caller is no `Identity`.
+        ValueError: A number is out of range.
     """
+    if not isinstance(caller, Identity):  # pyright: ignore
+        kind = type(caller).__name__
+        raise TypeError(f"a caller of type {kind}; like replace(CALLER, name='alice')")
     server = _MemoryServer(
         services,
         authorize=authorize,

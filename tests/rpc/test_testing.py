@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import anyio
 import msgspec
@@ -229,6 +230,13 @@ async def test_only_who_is_somebody_may_call(caller: Identity, allowed: bool) ->
         with pytest.raises(RpcError) as caught:
             await channel.unary(LEVEL, Nothing())
         assert caught.value.status is StatusCode.PERMISSION_DENIED
+
+
+async def test_a_caller_is_an_identity() -> None:
+    given: Any = "alice"
+    with pytest.raises(TypeError, match="a caller of type str; like replace"):
+        async with channel_for(Desk, caller=given):
+            raise AssertionError("served")
 
 
 async def test_authorize_decides() -> None:
