@@ -11,6 +11,7 @@ from tests.support.fixtures import (
 )
 from tests.support.sharing import (
     pytest_collection_modifyitems,
+    pytest_report_to_serializable,
     pytest_xdist_make_scheduler,
 )
 from tests.support.skips import pytest_configure
@@ -23,6 +24,7 @@ __all__ = [
     "ldap_kdc",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_report_to_serializable",
     "pytest_xdist_make_scheduler",
 ]
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 CRASH = "import os\n\n\ndef test_crashes():\n    os._exit(0)\n"
 HANG = "import signal\n\n\ndef test_hangs():\n    signal.pause()\n"
+ODD = "import logging\n\n\ndef test_logs():\n    logging.warning('\\ud800')\n"
 WITHIN_SECONDS = [
     "-ofaulthandler_timeout=2",
     "-ofaulthandler_exit_on_timeout=true",
@@ -62,6 +63,13 @@ def test_a_files_tests_run_in_order_in_one_process(tmp_path: Path) -> None:
     for file in files:
         numbers = file.with_suffix(".log").read_text().split()
         assert numbers == [str(number) for number in range(20)]
+
+
+def test_what_is_not_unicode_is_reported_too(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(f"{ODD}    assert not '\\ud800'\n")
+    code, output = _run(tmp_path)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed" in output and "\\ud800" in output
 
 
 def test_a_folder_that_runs_in_a_namespace_is_one_share() -> None:

@@ -7,12 +7,18 @@ first: at the end there are only short ones to wait for.
 
 import importlib
 import os
+from collections.abc import Generator
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import pytest
 
-__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "share_of"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_report_to_serializable",
+    "pytest_xdist_make_scheduler",
+    "share_of",
+]
 
 TOGETHER: Final = ("tests/impersonation", "tests/ad")
 """Folders that are one share each."""
@@ -48,6 +54,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In a process that gets a part of the tests, bring the long ones to the front."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Have what a test logged be sent, whatever it is: execnet takes Unicode alone."""
+    return _unicode((yield))
+
+
+def _unicode(value: Any) -> Any:
+    kind: type[Any] = type(value)
+    if kind is str:
+        return value.encode(errors="backslashreplace").decode()
+    if kind in (list, tuple):
+        return kind(map(_unicode, value))
+    if kind is dict:
+        return {key: _unicode(each) for key, each in value.items()}
+    return value
 
 
 @pytest.hookimpl(optionalhook=True)
