@@ -10,6 +10,7 @@ ends whatever is left, workers that block every signal and what they have starte
 Each sees to the other's end: the template hears of the warden's, and ends in order.
 """
 
+import gc
 import glob
 import os
 import socket
@@ -48,6 +49,8 @@ def fork_guarded(control: int, folders: str) -> socket.socket:
     """
     warden = os.getpid()
     ends, held = socket.socketpair()
+    # What is here is not looked at again, so that both share its memory.
+    gc.freeze()
     child = os.fork()
     if child == 0:
         held.close()
