@@ -1,5 +1,6 @@
 """Bodies that stop halfway, each end of a call in the middle of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -108,13 +109,16 @@ def pieces(messages: list[Message], call_id: int) -> int:
     )
 
 
-async def ended(held: Table, say: Any, **options: Any) -> tuple[Any, list[Message]]:
+async def ended(
+    held: Table, say: Callable[[FarEnd], None], **options: Any
+) -> tuple[Any, list[Message]]:
     """Call with long arguments; when they stop for want of credit, `say` something.
 
     Returns:
         What the call ended with, and what the first server heard after that.
     """
     found: list[Any] = []
+    first = held.far
 
     async def make() -> None:
         try:
@@ -125,7 +129,6 @@ async def ended(held: Table, say: Any, **options: Any) -> tuple[Any, list[Messag
     async with anyio.create_task_group() as group:
         group.start_soon(make)
         await settle()
-        first = held.far
         assert pieces(first.heard(), 1) == 5
         say(first)
         await settle()
