@@ -63,13 +63,15 @@ def pytest_report_to_serializable() -> Generator[None, Any, Any]:
 
 
 def _unicode(value: Any) -> Any:
-    kind: type[Any] = type(value)
-    if kind is str:
+    parts = value  # pyright would know less of it once it is known to be a list
+    if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
-    if kind in (list, tuple):
-        return kind(map(_unicode, value))
-    if kind is dict:
-        return {key: _unicode(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_unicode(each) for each in parts]
+    if isinstance(value, tuple):
+        return tuple(_unicode(each) for each in parts)
+    if isinstance(value, dict):
+        return {key: _unicode(each) for key, each in parts.items()}
     return value
 
 
