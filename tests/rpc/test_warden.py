@@ -194,6 +194,21 @@ os.kill(os.getpid(), signal.SIGKILL)
                 os.kill(orphan, signal.SIGKILL)
 
 
+def test_a_mistake_of_its_own_is_told(far: socket.socket) -> None:
+    program = _PROGRAM.format("").replace(
+        "guarded =", "import signetrpc.rpc._warden as it; it._guard = None\nguarded ="
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(far.fileno())],
+        pass_fds=[far.fileno()],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    assert "TypeError: 'NoneType' object is not callable" in done.stderr
+
+
 def test_until_it_is_told_otherwise_the_child_dies_with_it(far: socket.socket) -> None:
     child = "print('ok', flush=True); signal.pause()"
     with run(far, child) as warden:
