@@ -4,7 +4,6 @@ What each of them does with a peer is in `tests/contract/test_connectors.py`.
 """
 
 import socket
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +158,13 @@ async def test_connecting_and_shaking_hands_share_the_time() -> None:
         address = parse_address(at(server))
         # Long enough to connect in on a busy machine.
         connector = PlainConnector(address, policy=policy(2.0))
+
         # Where it is not connected to after all, nobody waits for it.
-        accepting = partial(
-            anyio.to_thread.run_sync, accept_and_end, server, abandon_on_cancel=True
-        )
+        async def accepting() -> None:
+            await anyio.to_thread.run_sync(
+                accept_and_end, server, abandon_on_cancel=True
+            )
+
         async with anyio.create_task_group() as group:
             group.start_soon(accepting)
             with pytest.raises(HandshakeTimeout):
