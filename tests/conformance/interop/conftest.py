@@ -76,17 +76,24 @@ def servers(
         }
 
 
+@pytest.fixture(scope="module")
+def tickets(kdc: Kdc) -> TicketCache:
+    """Those of alice, who has logged in once."""
+    return TicketCache(kdc.kinit("alice"))
+
+
 @pytest.fixture(params=WAYS, ids=str)
 def meeting(
     request: pytest.FixtureRequest,
     servers: dict[str, ServerProcess],
+    tickets: TicketCache,
     kerberos_environment: Kdc,
 ) -> Meeting:
     """How to connect, by each way."""
     way: Way = request.param
     credentials: ClientCredentials = ALICE
     if way.mechanism == "kerberos":
-        credentials = TicketCache(kerberos_environment.kinit("alice"))
+        credentials = tickets
     policy = SecurityPolicy(suites=(way.suite,))
     return Meeting(servers[way.flavour], credentials, policy)
 
