@@ -22,7 +22,6 @@ from ._declared_errors import NO_ERRORS, ErrorClasses
 from ._ending import ending
 from ._exchange import Exchange
 from ._messages import (
-    PART_BYTES,
     encode_headers,
     encode_metadata,
     encode_reply,
@@ -154,7 +153,8 @@ class AnsweringConnection(Exchange):
                 _log.error("the result of %s: %s", call.context.method, error.message)
             self.fail(call, self.unexpected(call, error))
             return
-        head, more = body[:PART_BYTES], len(body) > PART_BYTES
+        part = self.piece_bytes
+        head, more = body[:part], len(body) > part
         try:
             # If any message of it is too long for the peer, this one is.
             self._send(encode_reply(call.id, trailers, head, more), call.level)

@@ -26,7 +26,6 @@ from ._declared_errors import NO_ERRORS, ErrorClasses
 from ._flow import ITEM_OVERHEAD
 from ._keepalive import KeepalivePolicy
 from ._messages import (
-    PART_BYTES,
     Credit,
     GoAway,
     Headers,
@@ -158,7 +157,7 @@ class ClientConnection(RetiringConnection):
         call = StreamCall(self, self._next_id, level, kind, limit, errors)
         call_id = self._begin(call, method, level, timeout, metadata, body)
         try:
-            if len(body) > PART_BYTES:
+            if len(body) > self.piece_bytes:
                 await call.outbox.send_rest(body)
         except BaseException:
             self.give_up(call_id)
@@ -177,8 +176,8 @@ class ClientConnection(RetiringConnection):
         if self._ended is not None:
             raise self._no_connection()
         call_id = self._next_id
-        more = len(body) > PART_BYTES
-        head = body[:PART_BYTES] if more else body
+        more = len(body) > self.piece_bytes
+        head = body[: self.piece_bytes] if more else body
         self._send(encode_call(call_id, method, timeout, metadata, head, more), level)
         if self._ended is not None:
             raise self._no_connection()

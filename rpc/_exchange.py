@@ -15,9 +15,10 @@ from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop, Timer, Waiter
 
 from ._connection import Connection
-from ._flow import CONNECTION_WINDOW, ReceiveWindow, SendWindow
+from ._flow import CONNECTION_WINDOW, SLOW_PIECE_BYTES, ReceiveWindow, SendWindow
 from ._keepalive import DEFAULT_KEEPALIVE, Beat, Keepalive, KeepalivePolicy, PingGuard
 from ._messages import (
+    PART_BYTES,
     Credit,
     Message,
     Ping,
@@ -59,6 +60,8 @@ class Exchange(Connection):
                 the system tells when it is not.
         """
         super().__init__(loop, link, calls)
+        slow = self.established.suite == "gss" and self.established.minimum
+        self.piece_bytes = SLOW_PIECE_BYTES if slow else PART_BYTES
         self._window = SendWindow(window)
         self._arriving = ReceiveWindow(window)
         self._senders: list[tuple[int, int, Waiter[None]]] = []  # a heap

@@ -31,6 +31,8 @@ class Outlet(Protocol):
     """What an outbox needs of its connection."""
 
     loop: Loop
+    piece_bytes: int
+    """So much of a body goes in one message."""
 
     @property
     def has_room(self) -> bool:
@@ -76,7 +78,9 @@ class Outbox:
         "_error",
         "_id",
         "_level",
+        "_long",
         "_outlet",
+        "_part",
         "_sent",
         "_ticket",
         "_waiter",
@@ -89,6 +93,9 @@ class Outbox:
         self._outlet = outlet
         self._id = call_id
         self._level = level
+        self._part = outlet.piece_bytes
+        # Where pieces are short, sealing one takes long: that is enough for a turn.
+        self._long = _TURN if self._part < PART_BYTES else 1
         self._window = SendWindow(STREAM_WINDOW)
         self._waiter: Waiter[None] | None = None
         self._ticket: int | None = None
@@ -117,11 +124,11 @@ class Outbox:
         if level is None or level < self._level:
             level = self._level
         size = len(body)
-        if size > PART_BYTES:
+        if size > self._part:
             self._busy = True
             try:
-                head = encode_item(self._id, body[:PART_BYTES], True)
-                await self._piece(head, level, PART_BYTES + ITEM_OVERHEAD)
+                head = encode_item(self._id, body[: self._part], True)
+                await self._piece(head, level, self._part + ITEM_OVERHEAD)
                 self.midway = True
                 await self.send_rest(body, level)
                 self.midway = False
@@ -151,7 +158,7 @@ class Outbox:
             self._sent >= _TURN
             or self._busy
             or self._error is not None
-            or size > PART_BYTES
+            or size > self._part
             or self._window.left <= 0
             or not self._outlet.has_room
         ):
@@ -172,7 +179,7 @@ class Outbox:
             raise BusyError("another task sends on this stream")
 
     async def send_rest(self, body: bytes, level: Protection | None = None) -> None:
-        """Send what of a body is over `PART_BYTES`: the message before it had the rest.
+        """Send what of a body is over a piece: the message before it had that.
 
         Raises:
             Exception: What `close` was given: the call has ended.
@@ -180,9 +187,10 @@ class Outbox:
         level = self._level if level is None else level
         view = memoryview(body)
         try:
-            for start in range(PART_BYTES, len(body), PART_BYTES):
-                chunk = view[start : start + PART_BYTES]
-                more = start + PART_BYTES < len(body)
+            part = self._part
+            for start in range(part, len(body), part):
+                chunk = view[start : start + part]
+                more = start + part < len(body)
                 message = encode_part(self._id, chunk, more)
                 await self._piece(message, level, len(chunk), rest=True)
         finally:
@@ -228,7 +236,7 @@ class Outbox:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, text) from error
         except InsufficientProtection as error:
             raise RpcError(StatusCode.FAILED_PRECONDITION, str(error)) from error
-        self._sent += 1
+        self._sent += self._long if size >= self._part else 1
         self._window.left -= size
 
     async def _wait(self, waiter: Waiter[None]) -> None:

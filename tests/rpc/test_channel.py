@@ -70,7 +70,7 @@ async def test_a_connection_whose_keys_are_used_up_is_closed_when_idle() -> None
             group.start_soon(call)
             await settle()
             connection: Any = held.channel._connection  # pyright: ignore[reportPrivateUsage]
-            connection._session._suite._bytes_sent = 64 << 30
+            connection._session._suite.exhausted = True
             connection._flush()  # after each it is looked
             assert await held.call(held.answer) == 3
             assert held.far is not first and not first.pipe.closed

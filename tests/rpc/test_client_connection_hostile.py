@@ -23,6 +23,7 @@ from signetrpc.transport import (
 )
 from tests.support.caller import METHOD, NIL, calls
 from tests.support.calls import client_end
+from tests.support.sessions import GSS
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +88,7 @@ async def test_the_end_of_the_loop_closes() -> None:
 
 @pytest.mark.parametrize("ids", [["a"], ["a", "b"], ["a", "b", "c"]])
 async def test_sealing_that_fails_ends_all_calls(ids: list[str]) -> None:
-    async with calls() as table:
+    async with calls(suite=GSS) as table:
         await table.start(*ids, timeout=1.0)
         break_sealing(table.connection)
         table.loop.advance(2)  # CANCELs to seal
@@ -101,7 +102,7 @@ async def test_sealing_that_fails_ends_all_calls(ids: list[str]) -> None:
 
 @pytest.mark.parametrize("before", [[], ["a"]])
 async def test_a_call_that_cannot_be_sealed_is_unavailable(before: list[str]) -> None:
-    async with calls() as table:
+    async with calls(suite=GSS) as table:
         await table.start(*before)
         break_sealing(table.connection)
         await table.start("b")
@@ -110,7 +111,7 @@ async def test_a_call_that_cannot_be_sealed_is_unavailable(before: list[str]) ->
 
 
 async def test_a_call_that_changes_the_level_can_break_the_session_too() -> None:
-    async with calls() as table:
+    async with calls(suite=GSS) as table:
         await table.start("a")
         break_sealing(table.connection)
         async with anyio.create_task_group() as group:

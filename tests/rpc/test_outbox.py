@@ -3,7 +3,7 @@
 import pytest
 
 from signetrpc.rpc import Protection, RpcError, StatusCode
-from signetrpc.rpc._flow import ITEM_OVERHEAD, STREAM_WINDOW
+from signetrpc.rpc._flow import ITEM_OVERHEAD, SLOW_PIECE_BYTES, STREAM_WINDOW
 from signetrpc.rpc._messages import PART_BYTES, Item, Part
 from signetrpc.transport import (
     BusyError,
@@ -50,6 +50,34 @@ def test_two_whole_parts_have_no_empty_one_after_them() -> None:
     held = Held()
     finished(held.outbox.send(bytes(2 * PART_BYTES)))
     assert len(held.outlet.sent) == 2
+
+
+def test_where_sealing_takes_long_pieces_are_shorter_and_one_is_a_turn() -> None:
+    held = Held(piece_bytes=SLOW_PIECE_BYTES)
+    body = bytes(range(250)) * 200
+    long_ones: list[int] = []
+
+    async def send() -> None:
+        await held.outbox.send(body)
+        await held.outbox.send_rest(body)
+
+    task = held.outlet.steps.spawn(send())
+    while not task.over:
+        before = len(held.outlet.sent)
+        held.outlet.steps.turn()
+        sizes = [size for _, _, size in held.outlet.sent[before:]]
+        long_ones.append(sum(size >= SLOW_PIECE_BYTES for size in sizes))
+    assert max(long_ones) == 1
+    assert len(held.outlet.sent) == 5 + 4
+    assert held.outlet.bodies() == body + body[SLOW_PIECE_BYTES:]
+
+
+def test_there_short_messages_still_share_a_turn() -> None:
+    held = Held(piece_bytes=SLOW_PIECE_BYTES)
+    assert not held.outbox.send_now(bytes(SLOW_PIECE_BYTES + 1))
+    for _ in range(TURN):
+        assert held.outbox.send_now(b"x")
+    assert not held.outbox.send_now(b"x")
 
 
 def test_the_rest_of_what_another_message_began() -> None:

@@ -23,6 +23,7 @@ from signetrpc.transport import (
     RemoteProtocolError,
 )
 from tests.support.desk import NIL, call, desk, ended_by, reply, status
+from tests.support.sessions import GSS
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
@@ -202,7 +203,7 @@ async def test_sealing_that_fails_ends_the_connection(
 
 
 async def test_a_long_reply_that_cannot_be_sealed_to_its_end() -> None:
-    async with desk() as (_, connection, far, _):
+    async with desk(suite=GSS) as (_, connection, far, _):
         suite: Any = connection._session._suite  # pyright: ignore[reportPrivateUsage]
         wrap, wrapped = suite._wrap, 0
 

@@ -5,6 +5,7 @@
 from collections.abc import AsyncIterator
 
 import anyio
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from signetrpc.rpc._stream_call import StreamCall
 from signetrpc.transport import ConnectionClosed
 from signetrpc.transport._driver import Link
 from tests.support.calls import HeldPipe, endpoints
-from tests.support.sessions import opened
+from tests.support.sessions import SUITES, opened
 from tests.support.stepping import StepLoop, StepTask, finished
 
 NIL = b"\xc0"
@@ -46,9 +47,9 @@ class _Client(ClientConnection):
 class Talk:
     """Client and server, joined in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, suite: str) -> None:
         self.loop = StepLoop()
-        near, far = opened()
+        near, far = opened(suite=suite)
         self.pipes = HeldPipe(), HeldPipe()
         self.client = _Client(
             self.loop,
@@ -135,15 +136,17 @@ SIZES = st.one_of(
 
 @settings(max_examples=60)
 @given(
+    st.sampled_from(SUITES),
     st.lists(
         st.tuples(st.integers(0, 2), SIZES | st.sampled_from(["take", "take all"])),
         max_size=60,
-    )
+    ),
 )
 def test_all_that_is_sent_comes_back_and_all_room_with_it(
+    suite: str,
     steps: list[tuple[int, int | str]],
 ) -> None:
-    talk = Talk()
+    talk = Talk(suite)
     calls = [talk.begin() for _ in range(3)]
     senders: list[StepTask | None] = [None] * 3
     sent: list[list[bytes]] = [[], [], []]
@@ -177,21 +180,26 @@ def test_all_that_is_sent_comes_back_and_all_room_with_it(
     talk.end()
 
 
-def test_a_long_run_of_one_stream() -> None:
-    talk = Talk()
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_long_run_of_one_stream(suite: str) -> None:
+    talk = Talk(suite)
     call = talk.begin()
     body = encode_value(bytes(40_000))
     for _ in range(200):
-        finished(call.outbox.send(body))
+        sender = talk.loop.spawn(call.outbox.send(body))
         talk.pump()
+        assert sender.over
         assert finished(call.inbox.take()) == body
         talk.pump()
     talk.check_windows(call)
     talk.end()
 
 
-def test_calls_that_are_given_up_leave_the_connections_windows_whole() -> None:
-    talk = Talk()
+@pytest.mark.parametrize("suite", SUITES)
+def test_calls_that_are_given_up_leave_the_connections_windows_whole(
+    suite: str,
+) -> None:
+    talk = Talk(suite)
     for _ in range(60):
         call = talk.begin()
         sender = talk.loop.spawn(call.outbox.send(encode_value(bytes(50_000))))

@@ -22,7 +22,7 @@ from signetrpc.transport._pipes import Pipe, Receiver
 from signetrpc.transport._protection import Protection
 from signetrpc.transport._session import Session
 from signetrpc.transport.errors import ConnectionClosed
-from tests.support.sessions import opened
+from tests.support.sessions import AEAD, opened
 from tests.support.turns import settle
 
 __all__ = ["FarEnd", "HeldLoop", "HeldPipe", "client_end", "link", "server_end"]
@@ -206,13 +206,14 @@ def link(
     initiator: bool,
     minimum: Protection = Protection.SIGN,
     ends_at: float | None = None,
+    suite: str = AEAD,
     **limits: Any,
 ) -> tuple[Link, FarEnd]:
     """Return an open session over a held pipe, and its far end.
 
     The clock of a `HeldLoop` starts at 1000.
     """
-    client, server = opened(minimum=minimum, **limits)
+    client, server = opened(minimum=minimum, suite=suite, **limits)
     near, far = (client, server) if initiator else (server, client)
     pipe = HeldPipe()
     return Link(pipe, near, ends_at=ends_at), FarEnd(pipe, far)

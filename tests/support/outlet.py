@@ -24,7 +24,8 @@ GONE = RpcError(StatusCode.UNAVAILABLE, "gone")
 class Outlet:
     """A connection that notes what goes out."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece_bytes: int = PART_BYTES) -> None:
+        self.piece_bytes = piece_bytes
         self.steps = StepLoop()
         self.loop: Loop = self.steps
         self.room = PLENTY
@@ -82,8 +83,10 @@ class Outlet:
 class Held:
     """An outbox and its connection."""
 
-    def __init__(self, level: Protection = SIGN) -> None:
-        self.outlet = Outlet()
+    def __init__(
+        self, level: Protection = SIGN, *, piece_bytes: int = PART_BYTES
+    ) -> None:
+        self.outlet = Outlet(piece_bytes)
         self.outbox = Outbox(self.outlet, 7, level)
 
     def sending(self, size: int) -> StepTask:

@@ -134,12 +134,16 @@ class StepLoop:
         while self.soon or any(task.ready for task in self.tasks):
             turns += 1
             assert turns < 100_000, "this never ends"
-            soon, self.soon = self.soon, []
-            for callback in soon:
-                callback()
-            for task in [task for task in self.tasks if task.ready]:
-                task.step()
-            self.tasks = [task for task in self.tasks if not task.over]
+            self.turn()
+
+    def turn(self) -> None:
+        """Run what can run now, each once."""
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+        for task in [task for task in self.tasks if task.ready]:
+            task.step()
+        self.tasks = [task for task in self.tasks if not task.over]
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:
