@@ -34,6 +34,12 @@ _log: Final = logging.getLogger("signetrpc.rpc")
 _GATHERED: Final = 128 * 1024
 """More than this is not gathered for one write."""
 
+_FEW: Final = 64
+"""So many messages are handled before the clock is looked at."""
+
+_TURN_SECONDS: Final = 0.002
+"""So long one connection's messages are handled before others have a turn."""
+
 EACH_CALL: Final = 4 * 1024
 """What a call or an answer counts for there, besides its bytes: 32 go together.
 
@@ -130,6 +136,7 @@ class Connection(ABC):
     def _process(self) -> None:
         next_event = self._session.next_event
         self._processing = True
+        done, until = 0, 0.0
         try:
             while self._ended is None and not self._draining:
                 event, self._unread = self._unread or next_event(), None
@@ -138,6 +145,20 @@ class Connection(ABC):
                 if type(event) is MessagesReceived:
                     level = event.protection
                     count = len(event.messages)
+                    done += count
+                    if done > _FEW:
+                        # A chunk can have many thousands, and other connections wait.
+                        now = self._loop.time()
+                        until = until or now + _TURN_SECONDS
+                        if now >= until:
+                            self._unread = event
+                            self.hold(self._turn)
+                            break
+                        if count > _FEW:
+                            rest = event.messages[_FEW:]
+                            self._unread = MessagesReceived(level, rest)
+                            event = MessagesReceived(level, event.messages[:_FEW])
+                            count = _FEW
                     self.counts.received_messages += count
                     self._alone = count == 1
                     messages = iter(event.messages)
@@ -148,6 +169,8 @@ class Connection(ABC):
                             # record can ask for a thousand times its own size.
                             rest = list(messages)
                             self.counts.received_messages -= len(rest)
+                            if self._unread is not None:
+                                rest += self._unread.messages
                             self._unread = MessagesReceived(level, rest)
                             break
                 elif type(event) is PeerClosed:
@@ -174,6 +197,17 @@ class Connection(ABC):
         self._draining = True
         self._pipe.pause_receiving()
         self._loop.spawn(self._held(wait))
+
+    async def _turn(self) -> None:
+        """Wait until everybody else has had a turn of the event loop."""
+        waiter: Waiter[None] = self._loop.waiter()
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        self._loop.call_soon(wake)
+        await waiter
 
     async def _held(self, wait: Callable[[], Awaitable[None]]) -> None:
         try:
