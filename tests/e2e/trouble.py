@@ -23,8 +23,8 @@ __all__ = ["AT_ONCE", "trouble", "way_of"]
 CALLS: Final = 60
 AT_ONCE: Final = 16
 
-# Who says nothing for a second is gone.
-SHORT: Final = KeepalivePolicy(idle_seconds=0.5, timeout_seconds=0.5)
+# Who says nothing for half a second is gone.
+SHORT: Final = KeepalivePolicy(idle_seconds=0.2, timeout_seconds=0.3)
 HARMLESS: Final = {Fault.DELAYS, Fault.SPLITS}
 ENDS: Final = {
     StatusCode.OK,
@@ -93,7 +93,7 @@ async def trouble(
         connect(
             proxy.address,
             credentials=credentials,
-            policy=SecurityPolicy(suites=(suite,), handshake_seconds=2.0),
+            policy=SecurityPolicy(suites=(suite,), handshake_seconds=1.0),
             service_principal=SERVICE,
             default_timeout=5.0,
             keepalive=KeepalivePolicy() if fault in HARMLESS else SHORT,
