@@ -342,4 +342,8 @@ class ClientConnection(RetiringConnection):
         if self.sent_away:
             text += f"; the server says: {self.sent_away!r}"
         for call in calls:
-            call.end(RpcError(StatusCode.UNAVAILABLE, text))
+            failure = RpcError(StatusCode.UNAVAILABLE, text)
+            if isinstance(call, StreamCall):
+                call.lost(failure)
+            else:
+                call.end(failure)

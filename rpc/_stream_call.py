@@ -278,12 +278,17 @@ class StreamCall:
         """Let both halves end with an error, unless they have ended."""
         if self.ended:
             return
-        self.ended = True
         answered = self._replied or self.headers is not None
         if isinstance(error, NotCarriedOut) and not answered:
             self.not_taken = not self.outbox.begun
         self.inbox.fail(lambda: error)
-        self.outbox.close(lambda: error)
+        self._over(error)
+        self._wake()
+
+    def lost(self, error: RpcError) -> None:
+        """Let both halves end with the connection; what came is still to be had."""
+        self.inbox.cut(lambda: error)
+        self._over(error)
         self._wake()
 
     def _give_credit(self, size: int) -> None:

@@ -278,6 +278,19 @@ async def test_the_end_of_the_connection_ends_streams() -> None:
         call.end_sending()
 
 
+async def test_what_came_before_the_end_of_the_connection_is_had_first() -> None:
+    async with client_end() as (connection, far, _):
+        call, given_up = await begin(connection), await begin(connection)
+        for number in (1, 2):
+            far.say(encode_item(number, b"a"), encode_item(number, b"b"))
+            far.say(encode_item(number, b"half", True))
+        given_up.cancel()
+        connection.pipe_ended(ConnectionClosed("broke", clean=False))
+        assert [await call.inbox.take(), await call.inbox.take()] == [b"a", b"b"]
+        assert (await error_of(call)).status is StatusCode.UNAVAILABLE
+        assert (await error_of(given_up)).status is StatusCode.CANCELLED
+
+
 async def test_a_server_that_goes_lets_streams_end() -> None:
     async with client_end() as (connection, far, _):
         one, two = await begin(connection), await begin(connection)

@@ -164,7 +164,8 @@ async def test_a_server_that_breaks_the_rules_is_left(
         await settle()
         assert call.ended and not connection.busy
         with pytest.raises(RpcError) as caught:
-            await call.inbox.take()
+            while True:  # what came before is still to be had
+                await call.inbox.take()
         assert caught.value.status is StatusCode.UNAVAILABLE
         assert far.pipe.closed and far.pipe.aborted
 
