@@ -5,7 +5,9 @@ MS-SFU section 3.2.5.2); its LDAP backend can, in `krbAllowedToDelegateTo`.
 """
 
 import gzip
+import socket
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
@@ -122,8 +124,17 @@ class LdapKdc(Kdc):
         login = ["-x", "-H", self._url, "-D", _ADMIN, "-w", _SECRET]
         run(tool, *login, env=self.environment(), text=text)
 
+    def _listens(self, process: "subprocess.Popen[str]") -> bool:
+        """Wait until it does, or has ended: a thread of its listens after its word."""
+        while process.poll() is None:
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(f"{self.folder}/ldapi") == 0:
+                    return True
+            time.sleep(0.01)
+        return False
+
     def _start_slapd(self, config: Path) -> "subprocess.Popen[str]":
-        # "-d" keeps it in the foreground, and "none" has it say when it listens.
+        # "-d" keeps it in the foreground, and "none" has it say when it starts.
         process = subprocess.Popen(
             [command("slapd"), "-f", str(config), "-h", self._url, "-d", "none"],
             stdin=subprocess.DEVNULL,
@@ -135,7 +146,7 @@ class LdapKdc(Kdc):
         output: list[str] = []
         for line in process.stdout:
             output.append(line)
-            if "slapd starting" in line:
+            if "slapd starting" in line and self._listens(process):
                 return process
         process.stdout.close()
         raise RuntimeError(f"slapd ended with {process.wait()}: {''.join(output)}")
