@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,10 +59,15 @@ RUN = "from signetrpc.idl.cli import main; main()"
 
 
 class Signet:
-    """Runs the command in a folder."""
+    """Runs the command in a folder.
+
+    Attributes:
+        patience: Seconds that a command may run beside the test.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.patience = 60.0
         self.output = ""
         self.errors = ""
 
@@ -76,7 +82,11 @@ class Signet:
 
     @contextmanager
     def beside(self, *arguments: str) -> Generator[subprocess.Popen[str]]:
-        """Run a command in a process of its own, as long as the context lasts."""
+        """Run a command in a process of its own, as long as the context lasts.
+
+        It is killed after `patience`: whoever waits for what it does not say reads the
+        end of its output then.
+        """
         process = subprocess.Popen(
             [sys.executable, "-c", RUN, *arguments],
             cwd=self.folder,
@@ -86,10 +96,14 @@ class Signet:
             text=True,
             env={**os.environ, "NO_COLOR": "1"},
         )
+        deadline = threading.Timer(self.patience, process.kill)
         with process:
+            deadline.start()
             try:
                 yield process
             finally:
+                deadline.cancel()
+                deadline.join()
                 process.kill()
 
 
