@@ -133,7 +133,7 @@ async def odd() -> AsyncGenerator[tuple[Odd, Channel]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["panic", "panic_inline", "panic_in_thread", "panic_in_a_group"]
+    "name", ["panic_inline", "panic", "panic_in_thread", "panic_in_a_group"]
 )
 async def test_what_is_no_exception_ends_its_call_alone(
     name: str, caplog: pytest.LogCaptureFixture

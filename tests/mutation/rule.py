@@ -26,7 +26,8 @@ class Rule:
     @property
     def shown(self) -> str:
         """The rule as the document has it."""
-        return self.where.replace("transport.", "transport/").replace("rpc.", "rpc/")
+        module, _, name = self.where.partition(":")
+        return f"{module.replace('.', '/')}:{name}"
 
 
 def edit(attack: str, where: str, test: str, old: str, new: str) -> Rule:

@@ -1,4 +1,4 @@
-"""Before and around sessions: floods, guessing, the ends of TLS, logs."""
+"""Before and around sessions: floods, guessing, the ends of TLS, logs and terminals."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ __all__ = ["RULES"]
 
 _NTLM = "transport/test_negotiate_ntlm.py::test_"
 _DOORS = "hostile/test_door.py::test_"
+_WORDS = "hostile/test_words.py::test_"
 
 RULES: Final = (
     edit(
@@ -65,6 +66,20 @@ RULES: Final = (
         f"{_NTLM}the_log_says_more_and_no_secret",
         "self._is_wrapped = True",
         "self._is_wrapped = False",
+    ),
+    edit(
+        "A name that makes a log line",
+        "transport._identity:Identity.__str__",
+        f"{_WORDS}no_name_makes_a_line_of_a_log",
+        "if self.principal.isprintable():",
+        "if True:",
+    ),
+    edit(
+        "An answer that commands a terminal",
+        "idl.cli._arguments:_escaped",
+        f"{_WORDS}nothing_of_an_answer_commands_a_terminal",
+        'each.isprintable() or each == "\\n"',
+        "True",
     ),
     edit(
         "TLS: a server with another name than the one typed",

@@ -124,6 +124,28 @@ RULES: Final = (
         "if False:",
     ),
     edit(
+        "Places in the queue for room, left by calls given up",
+        "rpc._exchange:Exchange.waiter_for_room",
+        "hostile/test_given_up.py::"
+        "test_who_queued_for_room_and_was_given_up_leaves_nothing",
+        "if len(self._senders) >= self._most_queued:",
+        "if False:",
+    ),
+    edit(
+        "Threads kept by callers who neither take nor send",
+        "rpc._running:Runner._in_thread",
+        "hostile/test_threads.py::test_streams_leave_threads_to_others",
+        "if call.endpoint.handler.method.kind is not CallKind.UNARY:",
+        "if False:",
+    ),
+    edit(
+        "A flood that keeps others from their turn",
+        "rpc._connection:Connection._process",
+        "hostile/test_fairness.py::test_a_flood_takes_its_turn",
+        "if now >= until:",
+        "if False:",
+    ),
+    edit(
         "More calls at once than a worker may have",
         "rpc._worker_handle:Worker.enter",
         "rpc/test_worker_handle.py::test_calls_are_counted_in_and_out",

@@ -119,7 +119,7 @@ async def test_a_server_that_has_answered_is_not_believed(said: bytes) -> None:
         async with held.channel.server_stream(COUNT, Long()) as stream:
             held.far.say(said)
             go_away(held.far)
-            with pytest.raises(NotCarriedOut):
+            with anyio.fail_after(5), pytest.raises(NotCarriedOut):
                 await anext(stream)
         assert held.connector.attempts == 1
 
