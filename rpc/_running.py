@@ -233,9 +233,10 @@ class Runner:
             # While it waits for one a call can, or those cancelled would pile up.
             task, call.task = call.task, None
             try:
-                return await anyio.to_thread.run_sync(
-                    function, *arguments, limiter=serving.counted
-                )
+                with self._loop.in_thread():
+                    return await anyio.to_thread.run_sync(
+                        function, *arguments, limiter=serving.counted
+                    )
             finally:
                 call.task = task
 

@@ -187,7 +187,8 @@ async def channel_for(
 ) -> AsyncGenerator[Channel]:
     """Serve services in memory and give a channel to them.
 
-    At the end calls under way are cancelled and their handlers waited for.
+    At the end calls under way are cancelled and their handlers waited for. One
+    in a thread cannot be cancelled: nothing but the handler bounds the wait for it.
 
     Args:
         services: As `Server` takes them: objects, classes, or functions that make one.

@@ -12,7 +12,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, cast
@@ -115,6 +115,13 @@ class Loop(Protocol):
         """See to a task that its owner has cancelled and forgets."""
         ...
 
+    def in_thread(self) -> AbstractContextManager[None]:
+        """Give a context in which the running task waits for what cannot be cancelled.
+
+        The end of the loop's block waits for it too, and cancels the task afterwards.
+        """
+        ...
+
 
 class AsyncioLoop:
     """`Loop` over asyncio, uvloop included."""
@@ -123,6 +130,8 @@ class AsyncioLoop:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_thread: set[asyncio.Task[Any]] = set()
+        self._leaving = False
         self._failure: BaseException | None = None
         self._owner = asyncio.current_task()
         self.time = loop.time
@@ -154,6 +163,19 @@ class AsyncioLoop:
             self._tasks.add(made)
             made.add_done_callback(self._ended)
 
+    @contextmanager
+    def in_thread(self) -> Generator[None]:
+        """Have the running task be cancelled only afterwards."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_thread.add(task)
+        try:
+            yield
+        finally:
+            self._in_thread.discard(task)
+            if self._leaving:
+                task.cancel()
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
@@ -178,9 +200,12 @@ class AsyncioLoop:
         with anyio.CancelScope(shield=True):
             # A task that is cancelled before it has begun cannot clean up.
             await asyncio.sleep(0)
+            self._leaving = True
             while tasks := list(self._tasks):
                 for task in tasks:
-                    task.cancel()
+                    # Its thread cannot be cancelled, and nobody would wait for it.
+                    if task not in self._in_thread:
+                        task.cancel()
                 await asyncio.wait(tasks)
         if self._failure is not None:
             raise self._failure

@@ -6,6 +6,7 @@ building block for this: a waiter costs a park and a reschedule, nothing more.
 
 import heapq
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from itertools import count
 from math import inf
@@ -161,6 +162,10 @@ class TrioLoop:
 
     def keep(self, task: Task) -> None:
         """See to a task: its nursery does."""
+
+    def in_thread(self) -> AbstractContextManager[None]:
+        """Give nothing: trio waits for threads by itself."""
+        return nullcontext()
 
     async def _run_in(
         self, scope: trio.CancelScope, coroutine: Coroutine[Any, Any, None]

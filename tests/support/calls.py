@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import Context
 from typing import Any
 
@@ -150,6 +150,10 @@ class HeldLoop:
     def keep(self, task: Task) -> None:
         """As the real loop."""
         self._loop.keep(task)
+
+    def in_thread(self) -> AbstractContextManager[None]:
+        """As the real loop."""
+        return self._loop.in_thread()
 
     @property
     def armed(self) -> list[float]:

@@ -1,6 +1,7 @@
 """The loop of the running backend: what the hot path asks of it, on both."""
 
 import asyncio
+import threading
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from signetrpc.transport._loops import AsyncioLoop, Loop, open_loop
@@ -214,6 +216,37 @@ async def test_the_end_waits_for_what_tasks_do_when_cancelled() -> None:
         loop.spawn(cleaning())
         await settle()
     assert ended == ["cleaned"]
+
+
+@pytest.mark.anyio
+async def test_the_end_waits_for_threads_and_cancels_their_tasks_then() -> None:
+    begun, go = threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        go.wait(10)
+        ended.append("thread")
+
+    async def waiting(loop: Loop) -> None:
+        with loop.in_thread():
+            await anyio.to_thread.run_sync(work)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("task")
+
+    async def let_go() -> None:
+        await settle()
+        assert not ended
+        go.set()
+
+    async with anyio.create_task_group() as group:
+        async with open_loop() as loop:
+            loop.spawn(waiting(loop))
+            await anyio.to_thread.run_sync(begun.wait)
+            group.start_soon(let_go)
+        assert ended == ["thread", "task"]
 
 
 @pytest.mark.anyio
