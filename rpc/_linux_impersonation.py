@@ -30,7 +30,8 @@ class LinuxImpersonation:
         idle_seconds: A process without calls ends after this time.
         recheck_seconds: After this time a connection's next call asks again who the
             caller is here, and in which groups.
-        start_seconds: A process has to be ready within this time.
+        start_seconds: A process has to be ready within this time. The one that makes
+            them, if it was killed, has a minute before that to be there again.
         environment: Names of the server's environment variables that the processes
             have too. Of themselves they have what programs need to run (`PATH`,
             `LANG`, `TZ`, `PYTHON*` and the like): anything else may be a secret, and

@@ -167,8 +167,9 @@ class Workers:
         self, worker: Worker, credential: DelegatedCredential | None
     ) -> None:
         try:
+            # That has a time of its own, and whoever gave it up would do so each time.
+            await self._restart_template()
             with anyio.fail_after(self.config.start_seconds):
-                await self._restart_template()
                 credential = await self._portable(credential)
                 control = worker.control = WorkerControl(worker, self._loop.time)
                 with control.far:

@@ -1,6 +1,7 @@
 """Workers that do not start, and what those say that did."""
 
 import logging
+import math
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ from signetrpc.rpc._worker_messages import Log, Refused, Running
 from signetrpc.rpc.errors import ImpersonationError
 from tests.support.turns import settle
 from tests.support.workshop import (
+    PlayedTemplate,
     credential,
     hurry,
     refused,
@@ -98,6 +100,24 @@ async def test_a_template_that_is_gone_is_started_anew(
         assert gone.closed
         assert len(shop.played) == 2
         assert "is gone: another one" in caplog.text
+
+
+async def test_a_template_has_its_own_time_to_start_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadlines: list[float] = []
+    start = PlayedTemplate.start
+
+    async def noted(*given: Any) -> None:
+        deadlines.append(anyio.current_effective_deadline())
+        await start(*given)
+
+    async with workshop(monkeypatch) as shop:
+        monkeypatch.setattr(PlayedTemplate, "start", noted)
+        shop.template.running = False
+        await shop.open("alice")
+    # Given up as late as a process would be, one that is slow would never be there.
+    assert deadlines == [math.inf]
 
 
 async def test_a_worker_of_a_template_that_is_gone_costs_nobody_else_its_process(
