@@ -27,6 +27,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             sys.executable,
             *("-m", "pytest", "-q", "-p", "tests.mutation.plugin"),
             *("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"),
+            # Source is not parsed for what nobody reads; and before 3.11.8 Python fails
+            # at that if garbage is collected meanwhile.
+            "--tb=native",
             *tests,
         ],
         cwd=ROOT,
