@@ -4,7 +4,7 @@ import random
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +102,7 @@ Strike = Callable[[], Awaitable[None]]
 
 
 async def under_fire(
-    channel: Channel,
+    channels: Sequence[Channel],
     journal: Journal,
     strikes: Mapping[str, Strike],
     chance: random.Random,
@@ -111,7 +111,7 @@ async def under_fire(
     """Make calls all the time, and strike at moments of chance.
 
     Args:
-        channel: Finds its way back by itself.
+        channels: Find their way back by themselves; each has as many of the calls.
         journal: Where the calls are noted.
         strikes: What to do, by name; each is done once at least.
         chance: When to do it, and what.
@@ -123,7 +123,7 @@ async def under_fire(
     ends: Counter[StatusCode] = Counter()
     over = anyio.Event()
 
-    async def caller() -> None:
+    async def caller(channel: Channel) -> None:
         while not over.is_set():
             status = await journal.make(channel)
             ends[status] += 1
@@ -143,8 +143,8 @@ async def under_fire(
     async with anyio.create_task_group() as group:
         group.start_soon(journal.watch)
         async with anyio.create_task_group() as callers:
-            for _ in range(AT_ONCE):
-                callers.start_soon(caller)
+            for number in range(AT_ONCE):
+                callers.start_soon(caller, channels[number % len(channels)])
             await flow()
             while left or anyio.current_time() < until:
                 name = chance.choice(left or [*strikes])

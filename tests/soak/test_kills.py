@@ -76,7 +76,9 @@ async def test_either_end_is_killed(
                     group.start_soon(journal.make, channel)
             there, here = await held_by(channel), held()
             strikes = {"server": server.kill, "client": client}
-            ends = await under_fire(channel, journal, strikes, chance, scaled(SECONDS))
+            ends = await under_fire(
+                [channel], journal, strikes, chance, scaled(SECONDS)
+            )
             with anyio.fail_after(PATIENCE):
                 no_more(await held_by(channel, at_most=there), there)
             no_more(held(), here)
