@@ -1,8 +1,16 @@
 """Whether a method runs as its caller: what each method declares for itself."""
 
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Impersonation"]
+from signetrpc.transport import Protection
+
+from .errors import SchemaError
+
+if TYPE_CHECKING:
+    from ._methods import Method
+
+__all__ = ["Impersonation", "runs_as_caller"]
 
 
 class Impersonation(Enum):
@@ -34,3 +42,34 @@ class Impersonation(Enum):
     service. The method needs a protection of at least SIGN: a call without protection
     has no caller to run as.
     """
+
+
+def runs_as_caller(
+    method: "Method[Any, Any]", *, impersonates: bool, asks: bool
+) -> bool:
+    """Return whether a server runs a method as its caller.
+
+    Args:
+        method: The method.
+        impersonates: Whether the server runs any so.
+        asks: Whether it asks who the caller is before it lets a call in.
+
+    Raises:
+        SchemaError: The method does not go with the server.
+    """
+    wanted = method.impersonate
+    if wanted is Impersonation.REQUIRED and not impersonates:
+        raise SchemaError(
+            f"{method.full_name} has to run as its caller, and this server "
+            "impersonates nobody",
+            "give Server(impersonate=LinuxImpersonation(...))",
+        )
+    relayed = impersonates and wanted is not Impersonation.NOT_ALLOWED
+    if method.protection is Protection.NONE and (relayed or asks):
+        what = "run as its caller" if relayed else "be authorised"
+        raise SchemaError(
+            f"{method.full_name} has protection NONE, so nobody knows who calls: "
+            f"it cannot {what}",
+            "declare a protection" + (" or impersonate=NOT_ALLOWED" if relayed else ""),
+        )
+    return relayed

@@ -1,9 +1,10 @@
 """`Server`: services, what callers are authenticated against, and where."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from signal import Signals
 from typing import Final, cast
 
 import anyio
@@ -13,7 +14,6 @@ from signetrpc.transport import (
     DoorLimits,
     Identity,
     LocalUser,
-    Protection,
     SecurityPolicy,
     ServerCredentials,
     ServerTls,
@@ -31,7 +31,7 @@ from ._chain import chained
 from ._decorators import service_definition
 from ._error_registry import ErrorMapping, ErrorRegistry
 from ._handlers import Handler
-from ._impersonation import Impersonation
+from ._impersonation import runs_as_caller
 from ._interceptors import Interceptor
 from ._keepalive import SERVER_KEEPALIVE, KeepalivePolicy
 from ._linux_impersonation import LinuxImpersonation
@@ -45,6 +45,7 @@ from ._schema import ServiceSchema
 from ._server_connection import DRAIN_SECONDS, ServerConnection
 from ._serving import Endpoint, Serving
 from ._settings import checked_positive
+from ._signals import DrainSignals
 from ._statistics import Ledger
 from ._template import check_platform, make_setup
 from ._workers import Workers
@@ -192,26 +193,11 @@ class Server:
                 self._impersonated.append(given)
 
     def _runs_as_caller(self, handler: Handler) -> bool:
-        method = handler.method
-        wanted = method.impersonate
-        relayed = self._impersonate is not None
-        if wanted is Impersonation.REQUIRED and not relayed:
-            raise SchemaError(
-                f"{method.full_name} has to run as its caller, and this server "
-                "impersonates nobody",
-                "give Server(impersonate=LinuxImpersonation(...))",
-            )
-        relayed = relayed and wanted is not Impersonation.NOT_ALLOWED
-        asks = self._authorize not in (None, anyone, authenticated)
-        if method.protection is Protection.NONE and (relayed or asks):
-            what = "run as its caller" if relayed else "be authorised"
-            raise SchemaError(
-                f"{method.full_name} has protection NONE, so nobody knows who calls: "
-                f"it cannot {what}",
-                "declare a protection"
-                + (" or impersonate=NOT_ALLOWED" if relayed else ""),
-            )
-        return relayed
+        return runs_as_caller(
+            handler.method,
+            impersonates=self._impersonate is not None,
+            asks=self._authorize not in (None, anyone, authenticated),
+        )
 
     @property
     def service_names(self) -> tuple[str, ...]:
@@ -227,6 +213,8 @@ class Server:
         self,
         target: str,
         *,
+        drain_on: Collection[Signals] = (),
+        grace: float = DRAIN_SECONDS,
         task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve at an address until cancelled.
@@ -236,34 +224,54 @@ class Server:
 
         Args:
             target: `tcp://host:port` (port 0: any free one) or `unix:///path`.
+            drain_on: Signals that drain the server, at all its addresses; after the
+                first, another ends the process as it would by itself. On Windows only
+                trio has them.
+            grace: Seconds for calls under way then, as for `drain`.
             task_status: Given by `TaskGroup.start`.
 
         Raises:
             OSError: The address cannot be listened on.
             AuthenticationFailed: A keytab or account file cannot be used.
-            ValueError: The target is no address.
+            ValueError: The target is no address, or the grace is below 0. With
+                `drain_on`, this is not the main thread, or a signal cannot be had.
         """
-        listener = await listen(
-            target,
-            accept=self._accept,
-            policy=self._policy,
-            tls=self._tls,
-            door=self._door,
-        )
-        async with listener:
-            await self.serve_listener(listener, task_status=task_status)
+        with DrainSignals(drain_on, grace) as signals:
+            listener = await listen(
+                target,
+                accept=self._accept,
+                policy=self._policy,
+                tls=self._tls,
+                door=self._door,
+            )
+            async with listener:
+                await self._serve_listener(listener, signals, task_status)
 
     async def serve_listener(
         self,
         listener: LinkSource,
         *,
+        drain_on: Collection[Signals] = (),
+        grace: float = DRAIN_SECONDS,
         task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve what a listener accepts, until cancelled.
 
+        The arguments are those of `serve`.
+
         Raises:
             ImpersonationError: Handlers cannot run as their callers here.
+            ValueError: As for `serve`.
         """
+        with DrainSignals(drain_on, grace) as signals:
+            await self._serve_listener(listener, signals, task_status)
+
+    async def _serve_listener(
+        self,
+        listener: LinkSource,
+        signals: DrainSignals,
+        task_status: TaskStatus[str],
+    ) -> None:
         run = Run(listener)
         async with (
             self._audit() as audit,  # which the last of the calls still need
@@ -300,9 +308,10 @@ class Server:
                     self.ledger.leave(number)
 
             self.ledger.started = self.ledger.started or datetime.now(UTC)
-            task_status.started(str(listener.address))
             self._runs.add(run)
             try:
+                signals.arm(loop, self.drain)
+                task_status.started(str(listener.address))
                 await listener.serve_links(loop, handle)
             finally:
                 run.stop()  # so that handlers learn why they are cancelled

@@ -44,6 +44,7 @@ SHELLS = (
     "rpc/_channel.py",
     "rpc/_audit.py",
     "rpc/_server.py",
+    "rpc/_signals.py",
     "rpc/_blocking*.py",
     "rpc/_workers.py",
     "rpc/_janitors.py",

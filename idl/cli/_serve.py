@@ -4,6 +4,7 @@ import logging
 import signal
 import ssl
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -146,7 +147,9 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         policy = SecurityPolicy(channel_binding=channel_binding)
-        server = Server(classes, accept=accept, policy=policy, tls=tls, **options)
+        server = _TellingServer(
+            classes, accept=accept, policy=policy, tls=tls, **options
+        )
     except SchemaError as error:
         fail(error.message, hint=error.hint)
     except ImpersonationError as error:
@@ -176,28 +179,28 @@ def serve(
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
 
+class _TellingServer(Server):
+    """A server that says what it waits for when it stops."""
+
+    async def drain(self, grace: float = 30.0) -> None:
+        if self.busy:
+            typer.echo(
+                f"finishing calls within {grace:g} seconds; "
+                "another signal ends at once",
+                err=True,
+            )
+        await super().drain(grace)
+
+
 async def _serve(server: Server, listen: str, started: str, grace: float) -> None:
+    stop = (signal.SIGINT, signal.SIGTERM)
     try:
         async with anyio.create_task_group() as group:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                address = await group.start(server.serve, listen)
-                names = ", ".join(server.service_names)
-                typer.echo(f"serving {names} at {address}", err=True)
-                typer.echo(started, err=True)
-                async for _ in signals:
-                    break
-            # Stopping takes as long as calls do, within the grace, and handlers in
-            # threads, which nobody can cancel: the next signal ends the process as
-            # signals do.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            if server.busy:
-                typer.echo(
-                    f"finishing calls within {grace:g} seconds; "
-                    "another signal ends at once",
-                    err=True,
-                )
-            await server.drain(grace)
-            group.cancel_scope.cancel()
+            serve = partial(server.serve, drain_on=stop, grace=grace)
+            address = await group.start(serve, listen)
+            names = ", ".join(server.service_names)
+            typer.echo(f"serving {names} at {address}", err=True)
+            typer.echo(started, err=True)
     except BaseExceptionGroup as errors:
         # Of one task, so of one error; but a group all the same.
         if len(errors.exceptions) == 1:
