@@ -44,6 +44,7 @@ from ._call_info import CallInfo
 from ._channel import Channel
 from ._client import connect, connect_with
 from ._client_call import ClientCall
+from ._connectivity import ConnectivityState
 from ._context import CallContext, CancellationCause, current_call, current_caller
 from ._declared_errors import declared_error
 from ._decorators import method, service
@@ -109,6 +110,7 @@ __all__ = [
     "ClientStreamMethod",
     "ClientTls",
     "ConnectFailed",
+    "ConnectivityState",
     "DeadlineExceeded",
     "DeclaredError",
     "DelegatedCredential",

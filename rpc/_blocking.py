@@ -22,6 +22,7 @@ from ._blocking_streams import BlockingBidirectionalStream, BlockingServerStream
 from ._call_info import CallInfo
 from ._channel import DEFAULT_TIMEOUT, Channel
 from ._client import connect
+from ._connectivity import ConnectivityState
 from ._delegated import default_credentials
 from ._interceptors import Interceptor
 from ._items import lowered
@@ -67,6 +68,24 @@ class BlockingChannel:
     def minimum_protection(self) -> Protection:
         """The lowest level of anything on the last connection."""
         return self._channel.minimum_protection
+
+    def get_state(self) -> ConnectivityState:
+        """Return how the channel stands to its server; see `Channel.get_state`.
+
+        Raises:
+            RuntimeError: This is a process that was forked from the channel's.
+        """
+        self._thread.check()
+        return self._channel.get_state()
+
+    def channel_ready(self, *, timeout: float | None = None) -> None:
+        """Wait until the channel is connected; see `Channel.channel_ready`.
+
+        Raises:
+            RpcError: It cannot be, or the time is over.
+            RuntimeError: This is a process that was forked from the channel's.
+        """
+        self._thread.run(self._channel.channel_ready, timeout=timeout)
 
     def unary(
         self,

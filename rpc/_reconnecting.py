@@ -5,6 +5,7 @@ failed the server is left alone for a while: a call that does not wait for it le
 that at once, and those that wait share one timer.
 """
 
+import math
 import random
 from typing import Final
 
@@ -23,6 +24,7 @@ from ._assembly import Buffers
 from ._attempt import Attempt, Failure, connect_error
 from ._backoff import Backoff
 from ._client_connection import ClientConnection
+from ._connectivity import ConnectivityState, News
 from ._keepalive import KeepalivePolicy
 from ._status import StatusCode
 from .errors import DeadlineExceeded, RpcError
@@ -61,7 +63,9 @@ class Reconnecting:
         self._failure: Failure | None = None
         self._rest: anyio.Event | None = None
         self._timer: Timer | None = None
+        self._opening = 0
         self._closed = False
+        self._news = News()
 
     @property
     def peer(self) -> Identity:
@@ -74,6 +78,53 @@ class Reconnecting:
         """The lowest level of anything on the last connection."""
         assert self._connection is not None
         return self._connection.established.minimum
+
+    def get_state(self) -> ConnectivityState:
+        """Return how the channel stands to its server, now."""
+        if self._closed:
+            return ConnectivityState.SHUTDOWN
+        if self._usable is not None:
+            return ConnectivityState.READY
+        if self._attempt is not None or self._opening:
+            return ConnectivityState.CONNECTING
+        if self._failure is not None:
+            return ConnectivityState.TRANSIENT_FAILURE
+        return ConnectivityState.IDLE
+
+    async def wait_for_state_change(self, last_observed: ConnectivityState) -> None:
+        """Wait until the state is another than the one seen last.
+
+        Returns at once if it is another now.  Afterwards it may be another again, or
+        the same: ask `get_state`.
+
+        Raises:
+            RpcError: CANCELLED: the channel is closed, and nothing changes any more.
+        """
+        if self.get_state() is last_observed:
+            if self._closed:
+                raise _closed()
+            await self._news.wait()
+
+    async def channel_ready(self, *, timeout: float | None = None) -> None:
+        """Wait until the channel is connected; connect, if no call has.
+
+        It waits through attempts that fail, as a call with `wait_for_ready` does.
+
+        Args:
+            timeout: Seconds; None for as long as it takes.
+
+        Raises:
+            RpcError: The server cannot be used, and waiting would not help:
+                UNAUTHENTICATED or FAILED_PRECONDITION; CANCELLED, the channel is
+                closed.
+            DeadlineExceeded: The time is over.
+        """
+        if self._usable is None:
+            seconds = math.inf if timeout is None else timeout
+            await self._reconnect(seconds, wait_for_ready=True)
+
+    def _tell(self) -> None:
+        self._news.tell(self.get_state())
 
     async def _reconnect(
         self, seconds: float, wait_for_ready: bool | None = None
@@ -143,6 +194,7 @@ class Reconnecting:
 
     def _begin_attempt(self) -> Attempt:
         attempt = self._attempt = Attempt()
+        self._tell()
         self._loop.spawn(self._connect_again(attempt))
         return attempt
 
@@ -154,6 +206,7 @@ class Reconnecting:
         finally:
             self._attempt = None
             attempt.over.set()
+            self._tell()
 
     def _wasted(self, attempt: Attempt) -> None:
         """Count a connection as none that had ended when calls came to it."""
@@ -164,6 +217,7 @@ class Reconnecting:
     def _failed(self, error: TransportError) -> None:
         self._failure = Failure.of(error)
         self._backoff.failed(self._loop.time())
+        self._tell()
 
     async def open(self) -> ClientConnection:
         """Open a connection now.
@@ -171,6 +225,15 @@ class Reconnecting:
         Raises:
             TransportError: As `Connector.connect`.
         """
+        self._opening += 1
+        self._tell()
+        try:
+            return await self._open()
+        finally:
+            self._opening -= 1
+            self._tell()
+
+    async def _open(self) -> ClientConnection:
         try:
             link = await self._connector.connect()
         except TransportError as error:
@@ -193,6 +256,7 @@ class Reconnecting:
             buffers=self._buffers,
             keepalive=self._keepalive,
         )
+        connection.on_unusable = self._tell
         connection.start()
         self._connection = connection
         if former is not None:
@@ -203,6 +267,7 @@ class Reconnecting:
     async def aclose(self) -> None:
         """Close the connection.  Calls under way end with UNAVAILABLE."""
         self._closed = True
+        self._tell()
         self._rested()
         if self._connection is not None:
             await self._connection.aclose()

@@ -5,12 +5,12 @@ waited to be sent are told so where the server takes no more.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import anyio
 
-from signetrpc.transport import ConnectionClosed
+from signetrpc.transport import ConnectionClosed, TransportError
 from signetrpc.transport._driver import Link
 from signetrpc.transport._loops import Loop
 
@@ -31,6 +31,8 @@ class RetiringConnection(Exchange):
 
     Attributes:
         sent_away: Why the server ends it, if this end asks too often; empty otherwise.
+        on_unusable: Called when no more calls can be started here; more than once,
+            perhaps.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class RetiringConnection(Exchange):
         self._last_taken = _LAST_CALL_ID
         self._worn = False
         self.sent_away = ""
+        self.on_unusable: Callable[[], None] | None = None
         self._waiting_for_room = 0
 
     @property
@@ -88,6 +91,15 @@ class RetiringConnection(Exchange):
         """Close as soon as no call is under way: another connection takes over."""
         self._retired = True
         self._close_if_idle()
+        self._tell_unusable()
+
+    def _tell_unusable(self) -> None:
+        if self.on_unusable is not None:
+            self.on_unusable()
+
+    def _end(self, error: TransportError) -> None:
+        super()._end(error)
+        self._tell_unusable()
 
     def _close_if_idle(self) -> None:
         if self._retired and not self._under_way and not self._waiting_for_room:
@@ -97,6 +109,7 @@ class RetiringConnection(Exchange):
         super()._flush()
         if self._session.exhausted:
             self._worn = True
+            self._tell_unusable()
 
     def _note_going(self, message: GoAway) -> None:
         """Take note that the server goes, and after which call it takes no more."""

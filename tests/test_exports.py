@@ -40,6 +40,7 @@ PUBLIC: dict[str, set[str]] = {
         "ClientStreamMethod",
         "ClientTls",
         "ConnectFailed",
+        "ConnectivityState",
         "DeadlineExceeded",
         "DeclaredError",
         "DelegatedCredential",

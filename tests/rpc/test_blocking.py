@@ -12,6 +12,7 @@ from anyio.from_thread import start_blocking_portal
 
 from signetrpc.rpc import (
     BlockingChannel,
+    ConnectivityState,
     DeadlineExceeded,
     Protection,
     RpcError,
@@ -116,6 +117,15 @@ def test_errors_are_the_channels(address: str) -> None:
             channel.unary(WAIT, Text("a"), timeout=0.01)
         with pytest.raises(ValueError, match="other characters"):
             channel.unary(ECHO, Text("a"), metadata={"K": "v"})
+
+
+def test_its_state_and_waiting_for_it(address: str) -> None:
+    with connect_blocking(address, credentials=ALICE) as channel:
+        channel.channel_ready(timeout=30.0)
+        assert channel.get_state() is ConnectivityState.READY
+    assert channel.get_state() is ConnectivityState.SHUTDOWN
+    with pytest.raises(RpcError, match="the channel is closed"):
+        channel.channel_ready()
 
 
 def test_a_closed_channel_refuses(address: str) -> None:
