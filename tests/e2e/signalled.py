@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 
 from signetrpc.rpc import Protection, Server, method, service

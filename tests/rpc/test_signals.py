@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 import pytest
 
 from signetrpc.rpc import Server
 from signetrpc.rpc._signals import DrainSignals
+from signetrpc.transport import listen
 from signetrpc.transport._loops import open_loop
 from tests.e2e.processes import PATIENCE
 from tests.support.negotiation import account_file
@@ -120,3 +122,31 @@ async def test_a_server_refuses_before_it_listens(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match=r"grace of -1\.0 seconds"):
         await server.serve(address, grace=-1.0)
     assert not (tmp_path / "socket").exists()
+
+
+@pytest.mark.anyio
+async def test_a_server_ends_at_all_its_addresses(tmp_path: Any) -> None:
+    accept = [account_file(tmp_path)]
+    server = Server([], accept=accept)
+    ended: list[str] = []
+
+    async def here(*, task_status: anyio.abc.TaskStatus[str]) -> None:
+        async with await listen(f"unix://{tmp_path}/here", accept=accept) as listener:
+            await server.serve_listener(
+                listener, drain_on=[USR1], grace=PATIENCE, task_status=task_status
+            )
+        ended.append("here")
+
+    async def there(*, task_status: anyio.abc.TaskStatus[str]) -> None:
+        await server.serve(f"unix://{tmp_path}/there", task_status=task_status)
+        ended.append("there")
+
+    with handled_by(nothing), anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            await group.start(here)
+            await group.start(there)
+            with pytest.raises(ValueError, match="SIGUSR1 drains another server"):
+                await server.serve(f"unix://{tmp_path}/too", drain_on=[USR1])
+            signal.raise_signal(USR1)
+        assert signal.getsignal(USR1) is nothing
+    assert sorted(ended) == ["here", "there"]
