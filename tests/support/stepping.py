@@ -2,6 +2,7 @@
 
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -127,6 +128,10 @@ class StepLoop:
 
     def keep(self, task: Task) -> None:
         """Nothing is to be done: it is noted."""
+
+    def in_thread(self) -> AbstractContextManager[None]:
+        """Nothing is to be done: there is no end to wait."""
+        return nullcontext()
 
     def run(self) -> None:
         """Run all that can run, until everybody waits."""
