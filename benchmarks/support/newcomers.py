@@ -35,10 +35,11 @@ def worker_memory(service: int) -> list[Memory]:
     """Return the memory of each identity worker of a service (Linux, as root).
 
     Args:
-        service: The process's id.  Its one child is the template process, whose
-            children are the workers.
+        service: The process's id.  Its one child is the warden, whose one child is
+            the template process, whose children are the workers.
     """
-    (template,) = _children(service)
+    (warden,) = _children(service)
+    (template,) = _children(warden)
     return [_memory(each) for each in _children(template)]
 
 
