@@ -147,7 +147,7 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         policy = SecurityPolicy(channel_binding=channel_binding)
-        server = _TellingServer(
+        server = TellingServer(
             classes, accept=accept, policy=policy, tls=tls, **options
         )
     except SchemaError as error:
@@ -179,7 +179,7 @@ def serve(
         fail(f"cannot serve at {listen}: {error}", code=ExitCode.FAILED)
 
 
-class _TellingServer(Server):
+class TellingServer(Server):
     """A server that says what it waits for when it stops."""
 
     async def drain(self, grace: float = 30.0) -> None:

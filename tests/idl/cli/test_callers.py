@@ -81,7 +81,7 @@ class Given(list[dict[str, Any]]):
 def given(monkeypatch: pytest.MonkeyPatch) -> Given:
     """Take the place of `Server`."""
     found = Given()
-    monkeypatch.setattr(_serve, "Server", found.server)
+    monkeypatch.setattr(_serve, "TellingServer", found.server)
     return found
 
 
@@ -173,7 +173,7 @@ def test_where_nobody_can_be_impersonated(
     def no_server(services: object, **options: object) -> None:
         raise ImpersonationError("impersonation needs Linux; this is win32")
 
-    monkeypatch.setattr(_serve, "Server", no_server)
+    monkeypatch.setattr(_serve, "TellingServer", no_server)
     command = ("serve", "bank:Accounts", *KEYTAB, "--impersonate")
     assert signet(*command) == 1
     assert signet.errors == "error: impersonation needs Linux; this is win32\n"

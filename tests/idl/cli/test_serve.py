@@ -117,7 +117,7 @@ def test_the_domain_verifies(signet: Signet, monkeypatch: pytest.MonkeyPatch) ->
             given.append(options["accept"])
             raise SchemaError("seen")
 
-    monkeypatch.setattr(_serve, "_TellingServer", Recorder)
+    monkeypatch.setattr(_serve, "TellingServer", Recorder)
     assert signet("serve", "bank:Accounts", "--winbind", "--keytab", "bank.py") == 2
     assert given == [[Keytab(Path("bank.py")), Winbind()]]
 
