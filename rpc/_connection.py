@@ -115,6 +115,9 @@ class Connection(ABC):
         self._process()
         if self._ended is None:
             self._pipe.start_receiving(self._loop, self)
+            if self._draining:
+                # Held by what came with the handshake: the pipe may have resumed.
+                self._pipe.pause_receiving()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the pipe."""
