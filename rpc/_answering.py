@@ -163,9 +163,16 @@ class AnsweringConnection(Exchange):
             self.fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
             return
         if not more:
-            self._finish(call, StatusCode.OK)
+            try:
+                self._finish(call, StatusCode.OK)
+            except KeyError:
+                # Sealing failed, which ended the connection and so the call.  Nothing
+                # is asked beforehand, which every reply would pay for.
+                if self._ended is None:
+                    raise
+                return
             self._flush_answer()
-        else:
+        elif self._ended is None:
             call.answering = True
             call.outbox = Outbox(self, call.id, call.level)
             self._flush()
@@ -176,8 +183,9 @@ class AnsweringConnection(Exchange):
             await outbox.send_rest(body)
         except RpcError:
             return  # the call has ended otherwise
-        self._finish(call, StatusCode.OK)
-        self._flush_answer()
+        if call.id in self._calls:  # else the last of it could not be sealed
+            self._finish(call, StatusCode.OK)
+            self._flush_answer()
 
     def end_stream(self, call: RunningCall, result: None = None) -> None:
         """Answer a call whose handler has given all of its items."""
@@ -268,6 +276,12 @@ class AnsweringConnection(Exchange):
         if self._pipe.congested:
             # A client that does not read its answers is not read from.
             self.hold(self._pipe.drain)
+
+    async def _turn(self) -> None:
+        await super()._turn()
+        # What was answered in the turn itself could not hold the client: it was held.
+        if self._pipe.congested:
+            await self._pipe.drain()
 
     # Ending.
 

@@ -98,6 +98,29 @@ async def test_what_a_flood_says_is_taken_in_its_order(
         assert reply.id == 1
 
 
+async def test_a_turn_is_no_way_round_reading_ones_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # So few answers among much else that only a turn's end has them written.
+    flood = [
+        message
+        for number in range(2, 100)
+        for message in (begin(number, "small"), *[encode_end(1)] * 39)
+    ]
+    async with river() as (_, connection, far, loop):
+        far.say(begin(1, "small"))
+        far.heard()
+        ticking = Ticking(loop, monkeypatch)
+        far.pipe.full = True
+        far.say(*flood)
+        await settle()
+        assert ticking.handled < FEW and far.pipe.paused
+        far.pipe.make_room()
+        while ticking.handled < len(flood):
+            await settle()
+        assert not far.pipe.paused and connection.ended is None
+
+
 async def test_the_end_is_not_overlooked_between_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import anyio
 import pytest
 
 from signetrpc.rpc import (
@@ -23,7 +24,8 @@ from signetrpc.rpc._messages import (
     encode_cancel,
     encode_credit,
 )
-from tests.support.desk import NIL, call, reply, status
+from signetrpc.transport import ConnectionClosed
+from tests.support.desk import NIL, call, desk, reply, status
 from tests.support.links import Relaying, relaying
 from tests.support.sessions import SMALL
 from tests.support.turns import settle
@@ -65,6 +67,38 @@ def stream(call_id: int, name: str = "items", **arguments: int) -> bytes:
 
 def kinds(messages: list[Message]) -> list[str]:
     return [type(each).__name__ for each in messages]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("name", ["wait", "block", "inline", "big"])
+async def test_an_answer_that_cannot_be_sealed_ends_its_connection_alone(
+    name: str,
+    before: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent: list[bytes] = []
+    async with desk() as (served, connection, far, _):
+        send = connection._session.send  # pyright: ignore[reportPrivateUsage]
+
+        def fail(message: bytes, level: Protection) -> None:
+            if len(sent) == before:
+                raise ConnectionClosed("the keys are used up", clean=False)
+            sent.append(message)
+            send(message, level)
+
+        monkeypatch.setattr(connection._session, "send", fail)  # pyright: ignore
+        served.go.set()
+        served.thread_go.set()
+        given = {"size": PART_BYTES + 1} if name == "big" else {"text": "x"}
+        far.say(*[call(number, name, dict(given)) for number in (1, 2)])
+        with anyio.fail_after(10):
+            await connection.wait_ended()
+        # Leaving the block would raise what a handler's task had ended with.
+        await settle()
+        assert not connection.calls
+    assert str(connection.ended) == "the keys are used up"
+    assert not caplog.records
 
 
 # However a call ends, the table forgets it and the audit learns of it, once.
