@@ -127,17 +127,19 @@ class RetiringConnection(Exchange):
         """
         end = self._loop.time() + timeout
         self._waiting_for_room += 1
+        begins = False
         try:
-            with anyio.move_on_after(timeout) as scope:
+            with anyio.move_on_after(timeout):
                 await self._pipe.drain()
+                begins = self._next_id <= self._last_taken
+                if not begins:
+                    raise NotCarriedOut
         except ConnectionClosed as error:
             raise NotCarriedOut(str(error)) from error  # nothing of it was sent
         finally:
             self._waiting_for_room -= 1
-        if scope.cancelled_caught:
-            self._close_if_idle()
+            if not begins:  # given up too
+                self._close_if_idle()
+        if not begins:
             raise DeadlineExceeded(f"the server took no data for {timeout:g} seconds")
-        if self._next_id > self._last_taken:
-            self._close_if_idle()
-            raise NotCarriedOut
         return end - self._loop.time()

@@ -77,6 +77,19 @@ async def test_a_retired_connection_closes_when_nobody_waits_for_room() -> None:
         assert isinstance(table.connection.ended, ConnectionClosed)
 
 
+async def test_nor_does_one_stay_for_a_call_that_is_given_up_before_it_is_sent() -> (
+    None
+):
+    async with calls() as table:
+        table.far.pipe.full = True
+        await table.start("a")
+        table.connection.retire()
+        assert table.connection.ended is None
+        table.caller.scopes["a"].cancel()
+        await settle()
+        assert table.connection.ended is not None and table.far.pipe.closed
+
+
 async def test_a_retired_connection_closes_when_its_last_call_is_given_up() -> None:
     async with calls() as table:
         await table.start("a")
