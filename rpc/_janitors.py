@@ -21,13 +21,13 @@ from signetrpc.transport import LocalUser
 
 from ._worker_identity import act_as, die_with_parent, kill_for
 
-__all__ = ["LOOK_SECONDS", "Bell", "Janitors", "children"]
+__all__ = ["LOOK_SECONDS", "MOST_AT_ONCE", "Bell", "Janitors", "children"]
 
 LOOK_SECONDS: Final = 1.0
 """How often orphans are looked for while there may be any: nothing tells of them."""
 
-_MOST_AT_ONCE: Final = 200
-"""Orphans ended at one look; each takes a descriptor meanwhile."""
+MOST_AT_ONCE: Final = 200
+"""Orphans ended at one look, each of which takes a descriptor; or folders removed."""
 
 
 class Bell:
@@ -121,7 +121,7 @@ class Janitors:
         busy = {*self._acting.values()}
         found: dict[LocalUser, list[int]] = {}
         others = children().difference(kept, self._acting)
-        for pid in sorted(others)[:_MOST_AT_ONCE]:
+        for pid in sorted(others)[:MOST_AT_ONCE]:
             user = _owner(pid)
             if user is not None and user.uid not in busy:
                 found.setdefault(user, []).append(pid)

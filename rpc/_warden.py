@@ -19,7 +19,7 @@ from typing import Final
 
 from signetrpc.transport import LocalUser
 
-from ._janitors import Bell, Janitors
+from ._janitors import MOST_AT_ONCE, Bell, Janitors
 from ._worker_identity import (
     CAP_SETGID,
     CAP_SETUID,
@@ -77,8 +77,7 @@ def _guard(template: int, folders: str) -> int:
     code = _wait_for(template)
     janitors.end_all(bell, lambda: [*janitors.reap()])
     if code != 0:
-        _remove(folders, janitors)
-        janitors.end_all(bell, lambda: [*janitors.reap()])
+        _remove(folders, janitors, bell)
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -89,16 +88,25 @@ def _wait_for(template: int) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
-def _remove(folders: str, janitors: Janitors) -> None:
+def _remove(folders: str, janitors: Janitors, bell: Bell) -> None:
     """Have folders removed that workers would have had removed, by their owners."""
-    for path in glob.glob(f"{glob.escape(folders)}*"):
-        try:
-            found = os.lstat(path)
-        except OSError:
-            continue  # not here any more
-        # Anybody may have made one; nobody's but its owner's can go.
-        if found.st_uid not in (0, os.getuid()):
-            owner = LocalUser(
-                name="", uid=found.st_uid, gid=found.st_gid, groups=(found.st_gid,)
-            )
-            janitors.send(owner, folder=path)
+    paths = glob.glob(f"{glob.escape(folders)}*")
+    # Anybody may have made some, and any number; nobody's but their owner's can go.
+    for first in range(0, len(paths), MOST_AT_ONCE):
+        for path in paths[first : first + MOST_AT_ONCE]:
+            owner = _owner_of(path)
+            if owner is not None:
+                janitors.send(owner, folder=path)
+        janitors.end_all(bell, lambda: [*janitors.reap()])
+
+
+def _owner_of(folder: str) -> LocalUser | None:
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return None  # not here any more
+    if found.st_uid in (0, os.getuid()):
+        return None
+    return LocalUser(
+        name="", uid=found.st_uid, gid=found.st_gid, groups=(found.st_gid,)
+    )

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +14,14 @@ import anyio
 import pytest
 
 from signetrpc.rpc import RpcError, StatusCode
+from signetrpc.rpc._janitors import MOST_AT_ONCE, Bell, Janitors
 from signetrpc.rpc._packets import packet_pair
+from signetrpc.rpc._warden import _remove  # pyright: ignore[reportPrivateUsage]
+from signetrpc.transport import LocalUser
 from tests.support.chores import Chores
 from tests.support.crew import Crew, alive, children_of, crew, until
 from tests.support.parts import Part, require
+from tests.support.people import ALICE
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +139,37 @@ async def test_a_terminals_signals_are_not_for_it(
     assert await template_of(team) == template
     assert alive(warden)
     assert os.getsid(warden) == warden
+
+
+class Counting(Janitors):
+    """Removes by itself, and counts how many would be at work at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work = self.most = 0
+
+    def send(
+        self, user: LocalUser, pids: Sequence[int] = (), *, folder: str = ""
+    ) -> None:
+        assert user.uid == ALICE.uid
+        os.rmdir(folder)
+        self.at_work += 1
+        self.most = max(self.most, self.at_work)
+
+    def end_all(self, bell: Bell, reap: Callable[[], object]) -> None:
+        self.at_work = 0
+
+
+def test_nobody_has_a_warden_become_any_number_of_processes(tmp_path: Path) -> None:
+    for number in range(2 * MOST_AT_ONCE + 1):
+        folder = tmp_path / f"signetrpc-{number}"
+        folder.mkdir()
+        os.chown(folder, ALICE.uid, ALICE.uid)
+    janitors = Counting()
+    # Not made: it takes the signals of the process that it is in.
+    _remove(f"{tmp_path}/signetrpc-", janitors, object.__new__(Bell))
+    assert janitors.most == MOST_AT_ONCE and not janitors.at_work
+    assert [*tmp_path.iterdir()] == []
 
 
 # By itself.
