@@ -162,17 +162,12 @@ class AnsweringConnection(Exchange):
             message = f"the caller takes no reply of {len(body)} bytes: {error}"
             self.fail(call, RpcError(StatusCode.RESOURCE_EXHAUSTED, message))
             return
+        if self._ended is not None:
+            return  # sealing failed, which ended the connection and so the call
         if not more:
-            try:
-                self._finish(call, StatusCode.OK)
-            except KeyError:
-                # Sealing failed, which ended the connection and so the call.  Nothing
-                # is asked beforehand, which every reply would pay for.
-                if self._ended is None:
-                    raise
-                return
+            self._finish(call, StatusCode.OK)
             self._flush_answer()
-        elif self._ended is None:
+        else:
             call.answering = True
             call.outbox = Outbox(self, call.id, call.level)
             self._flush()
