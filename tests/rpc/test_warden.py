@@ -211,9 +211,11 @@ def test_it_ends_as_what_it_guards_does(
 def test_what_it_guards_is_not_the_first_to_end(far: socket.socket) -> None:
     child = """\
 if os.fork() == 0:
-    if os.fork() == 0:
-        print(os.getpid(), flush=True)
+    orphan = os.fork()
+    if orphan == 0:
         signal.pause()
+        os._exit(6)
+    print(orphan, flush=True)
     os._exit(5)
 os.wait()
 os.kill(os.getpid(), signal.SIGKILL)
