@@ -206,11 +206,7 @@ class AnsweringConnection(Exchange):
             FrameTooLarge: The caller takes no message of that length.
         """
         self.send_piece(raw, call.level, size)
-        if self._ended is not None:
-            return
-        if ends is None:
-            self._flush_soon()
-        else:
+        if ends is not None and self._ended is None:
             self._finish(call, ends)
             self._flush_answer()
 
