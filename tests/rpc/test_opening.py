@@ -3,70 +3,29 @@
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
 
 from signetrpc.rpc import (
-    BidirectionalMethod,
-    ClientStreamMethod,
     NotCarriedOut,
-    Protection,
     RpcError,
-    ServerStreamMethod,
     StatusCode,
 )
-from signetrpc.rpc._codec import encode_value
 from signetrpc.rpc._messages import (
     PART_BYTES,
     Call,
-    Item,
-    Message,
     encode_credit,
     encode_go_away,
     encode_headers,
-    encode_item,
     encode_status,
 )
 from signetrpc.transport import ConnectFailed
-from tests.support.calls import FarEnd
 from tests.support.channels import status_of, table
+from tests.support.leaving import COUNT, Long, go_away, items
 from tests.support.turns import settle
 
 pytestmark = pytest.mark.anyio
 
 OK = encode_status(1, 0, "", (("k", "v"),))
-
-
-class Long(msgspec.Struct):
-    """Arguments of any length."""
-
-    data: bytes = b""
-
-
-_NAMES: dict[str, Any] = {
-    "service": "test.River",
-    "protection": Protection.SIGN,
-    "arguments": Long,
-    "result": int,
-}
-COUNT = ServerStreamMethod[Long, int](name="count", **_NAMES)
-TOTAL = ClientStreamMethod[Long, int, int](name="total", item=int, **_NAMES)
-ECHO = BidirectionalMethod[Long, int, int](name="echo", item=int, **_NAMES)
-
-
-def items(*values: int) -> list[bytes]:
-    return [encode_item(1, encode_value(each)) for each in values]
-
-
-def sent(*values: int) -> list[Message]:
-    return [Item(1, False, encode_value(each)) for each in values]
-
-
-def go_away(far: FarEnd) -> list[Message]:
-    """Take nothing of what was called; return what it was."""
-    heard = far.heard()
-    far.say(encode_go_away(30.0, 0))
-    return heard
 
 
 # One request.
